@@ -1,0 +1,267 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Why something was left out: every reason there is, what it means and what to do about it."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Scope(Enum):
+    """What a reason removes: a whole message, values inside one, or an output frame."""
+
+    SAMPLE = 'sample'
+    VALUE = 'value'
+    FRAME = 'frame'
+
+
+class _Entry(NamedTuple):
+    key: str
+    scope: Scope
+    what: str
+    fix: str
+
+
+class Reason(Enum):
+    """A reason, named by its key in diagnostics; docs/reasons.md is generated from this enum."""
+
+    # -- time ------------------------------------------------------------------------------
+    STAMP_UNSET = _Entry(
+        'stamp_unset',
+        Scope.SAMPLE,
+        'The header stamp is zero.',
+        'Make the driver stamp its messages, or set `stamp: receive` for this source.',
+    )
+    STAMP_INVALID = _Entry(
+        'stamp_invalid',
+        Scope.SAMPLE,
+        'The header stamp has negative seconds or a nanosecond part of a second or more.',
+        'Fix the driver; such a stamp has no defined time.',
+    )
+    DUPLICATE = _Entry(
+        'duplicate',
+        Scope.SAMPLE,
+        'A sample of this source with the same stamp is already buffered.',
+        'Look for two publishers on the topic, or a driver that repeats stamps.',
+    )
+    LATE = _Entry(
+        'late',
+        Scope.SAMPLE,
+        'The sample is older than the history kept for its source.',
+        'Raise `history_sec` of the source, or find out what delays it.',
+    )
+    JUMP_UNCONFIRMED = _Entry(
+        'jump_unconfirmed',
+        Scope.SAMPLE,
+        'One sample was further than `clock_jump_sec` from its neighbours; the next one was not.',
+        'Look for corrupt stamps in the driver.',
+    )
+    OLD_EPOCH = _Entry(
+        'old_epoch',
+        Scope.SAMPLE,
+        'The clock has jumped back, and this source still sends stamps from before the jump.',
+        'Normal for a moment when a bag loops; otherwise synchronise the clock of this source.',
+    )
+    EPOCH_FLUSH = _Entry(
+        'epoch_flush',
+        Scope.SAMPLE,
+        'The sample was buffered and not yet used when the clock jumped back.',
+        'Normal when a bag loops or a simulation restarts.',
+    )
+    OVERLOAD = _Entry(
+        'overload',
+        Scope.SAMPLE,
+        'Frames became ready faster than they could be computed, and the newest one won.',
+        'Use a larger voxel, fewer channels, a lower trigger rate, or a faster machine.',
+    )
+    TIMEOUT_SKIP = _Entry(
+        'timeout_skip',
+        Scope.SAMPLE,
+        'Its frame was not complete within `timeout_sec`, and `on_timeout` is `skip`.',
+        'Raise `timeout_sec`, or set `on_timeout: partial`.',
+    )
+    REQUIRED_MISSING = _Entry(
+        'required_missing',
+        Scope.SAMPLE,
+        'A source marked `required` had nothing valid for its frame.',
+        'See the status of the required source, or set its `required: false`.',
+    )
+    # -- clouds ----------------------------------------------------------------------------
+    CLOUD_SIZE = _Entry(
+        'cloud_size',
+        Scope.SAMPLE,
+        'width, height, point_step, row_step and the length of data do not add up.',
+        'Fix the driver; the message says more points than it carries.',
+    )
+    CLOUD_FIELD = _Entry(
+        'cloud_field',
+        Scope.SAMPLE,
+        'A field lies outside the point, repeats a name, has count 0 or an unknown datatype.',
+        'Fix the field list of the driver.',
+    )
+    CLOUD_XYZ = _Entry(
+        'cloud_xyz',
+        Scope.SAMPLE,
+        'x, y or z is missing, or is not float32 or float64.',
+        'Publish metres as float32 or float64 fields named x, y and z.',
+    )
+    TOO_LARGE = _Entry(
+        'too_large',
+        Scope.SAMPLE,
+        'The message claims more data than any sensor sends.',
+        'Fix the driver, or split the message.',
+    )
+    # -- images ----------------------------------------------------------------------------
+    IMAGE_ENCODING = _Entry(
+        'image_encoding',
+        Scope.SAMPLE,
+        'The image encoding is not one of those this node reads.',
+        'Publish rgb8, bgr8, rgba8, bgra8, mono8, mono16, 16UC1, 32FC1 or bayer_*8.',
+    )
+    IMAGE_SIZE = _Entry(
+        'image_size',
+        Scope.SAMPLE,
+        'width, height, step and the length of data do not add up.',
+        'Fix the driver; the message says more pixels than it carries.',
+    )
+    IMAGE_TOO_SMALL = _Entry(
+        'image_too_small',
+        Scope.SAMPLE,
+        'The image has fewer rows or columns than the feature grid.',
+        'Use a smaller `grid` for this source.',
+    )
+    # -- vectors ---------------------------------------------------------------------------
+    NONFINITE = _Entry(
+        'nonfinite',
+        Scope.SAMPLE,
+        'A value is NaN, infinite or absurdly large (2^126 or more).',
+        'Fix the driver; a fused vector never carries such values.',
+    )
+    JOINT_MISSING = _Entry(
+        'joint_missing',
+        Scope.SAMPLE,
+        'The message lacks a configured joint, or names one twice.',
+        'Compare `joints` of the source with the names in the message.',
+    )
+    JOINT_LENGTH = _Entry(
+        'joint_length',
+        Scope.SAMPLE,
+        'position, velocity or effort is neither empty nor as long as name.',
+        'Fix the publisher of the joint states.',
+    )
+    # -- values inside a message that is otherwise used -------------------------------------
+    BAD_QUATERNION = _Entry(
+        'bad_quaternion',
+        Scope.VALUE,
+        'The orientation is not near unit length; the rest of the sample is used.',
+        'Set orientation_covariance[0] to -1 where there is no orientation.',
+    )
+    POINT_NONFINITE = _Entry(
+        'point_nonfinite',
+        Scope.VALUE,
+        'Points with a NaN or infinite coordinate, which carry no place.',
+        'None needed: sensors mark missing returns like this.',
+    )
+    POINT_OUT_OF_RANGE = _Entry(
+        'point_out_of_range',
+        Scope.VALUE,
+        'Points outside `voxels.point_cloud_range`.',
+        'Enlarge the range if they are wanted.',
+    )
+    POINT_OVER_LIMIT = _Entry(
+        'point_over_limit',
+        Scope.VALUE,
+        'Points beyond `voxels.max_points`; the first ones were kept.',
+        'Raise `voxels.max_points`.',
+    )
+    VOXEL_OVER_LIMIT = _Entry(
+        'voxel_over_limit',
+        Scope.VALUE,
+        'Voxels beyond `voxels.max_voxels`; those with the lowest indices were kept.',
+        'Raise `voxels.max_voxels`, or use larger voxels.',
+    )
+    VALUE_NONFINITE = _Entry(
+        'value_nonfinite',
+        Scope.VALUE,
+        'Field values that are NaN or infinite; they were left out of their channel.',
+        'None needed if the sensor marks missing values like this.',
+    )
+    VALUE_RANGE = _Entry(
+        'value_range',
+        Scope.VALUE,
+        'Field values too large for the resolution of their sum; left out of their channel.',
+        'Set `S.fields.F.resolution` of that field to a larger power of two.',
+    )
+    FIELD_MISSING = _Entry(
+        'field_missing',
+        Scope.VALUE,
+        'Clouds without a field that a voxel channel asks for; the channel has no value there.',
+        'Remove the channel from `voxels.channels`, or publish the field.',
+    )
+    FRAME_MISMATCH = _Entry(
+        'frame_mismatch',
+        Scope.VALUE,
+        'Clouds left out of the grid because their frame_id is not the output frame.',
+        'Publish the cloud in the output frame, or leave `output_frame` empty.',
+    )
+    # -- frames ----------------------------------------------------------------------------
+    FRAME_OVERLOAD = _Entry(
+        'frame_overload',
+        Scope.FRAME,
+        'Frames skipped because newer ones were ready before they could be computed.',
+        'Use a larger voxel, fewer channels, a lower trigger rate, or a faster machine.',
+    )
+    FRAME_TIMEOUT = _Entry(
+        'frame_timeout',
+        Scope.FRAME,
+        'Frames not sent because a source had not arrived within `timeout_sec`.',
+        'Raise `timeout_sec`, or set `on_timeout: partial`.',
+    )
+    FRAME_REQUIRED = _Entry(
+        'frame_required',
+        Scope.FRAME,
+        'Frames not sent because a required source had nothing valid for them.',
+        'See the status of the required source, or set its `required: false`.',
+    )
+    FRAME_OUT_OF_ORDER = _Entry(
+        'frame_out_of_order',
+        Scope.FRAME,
+        'Trigger samples that arrived after a newer frame had gone out; stamps never go back.',
+        'Find out what reorders the trigger messages.',
+    )
+    FRAME_EPOCH = _Entry(
+        'frame_epoch',
+        Scope.FRAME,
+        'Frames waiting for data when the clock jumped back.',
+        'Normal when a bag loops or a simulation restarts.',
+    )
+
+    @property
+    def key(self) -> str:
+        """Name in diagnostics and reports."""
+        return self.value.key
+
+    @property
+    def scope(self) -> Scope:
+        """What the reason removes."""
+        return self.value.scope
+
+    @property
+    def what(self) -> str:
+        """One sentence: what happened."""
+        return self.value.what
+
+    @property
+    def fix(self) -> str:
+        """One sentence: what the user can do."""
+        return self.value.fix
+
+
+class Rejected(Exception):
+    """A message that can not become a sample: its reason, and what exactly was wrong."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f'{reason.key}: {detail}')
+        self.reason = reason
+        self.detail = detail
