@@ -1,0 +1,175 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames -> messages -> publishers: everything the node sends but its diagnostics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import JointState, PointCloud2, PointField
+from std_msgs.msg import (
+    Float32MultiArray,
+    Header,
+    MultiArrayDimension,
+    MultiArrayLayout,
+    String,
+    UInt8MultiArray,
+)
+
+from robocache_ros.codec.table import Table, features_table, voxels_table
+from robocache_ros.config import Config
+from robocache_ros.samples import AnyArray, FeatureFrame, Frame, VoxelFrame
+from robocache_ros.schema import Schema
+
+DENSE_TYPES = {'float32': Float32MultiArray, 'uint8': UInt8MultiArray}
+
+
+class Outputs:
+    """
+    The publishers of one node, all under `~/`; frames go out only while the node is active.
+
+    Made when the node is configured, `destroy`ed when it is cleaned up. `publish` belongs to one
+    thread, the worker's. What nobody subscribes to is not encoded.
+    """
+
+    def __init__(self, node: LifecycleNode, schema: Schema, config: Config, about: str) -> None:
+        """
+        Create the publishers the configuration asks for and publish the schema.
+
+        Args:
+            node: the managed node that owns the publishers.
+            schema: names the columns of the outputs.
+            config: says which optional outputs exist (`voxels.dense`, `features.named`).
+            about: the text of `~/schema`, from `Schema.to_json`.
+        """
+        self._node = node
+        self._schema = schema
+        self._voxels = self._publisher(PointCloud2, 'voxels')
+        self._dense = None
+        if config.voxels.dense != 'none':
+            self._dense = self._publisher(DENSE_TYPES[config.voxels.dense], 'voxels/dense')
+        self._features = self._publisher(PointCloud2, 'features')
+        self._latest = self._publisher(Float32MultiArray, 'features/latest')
+        self._named = None
+        if config.features.named:
+            self._named = self._publisher(JointState, 'features/named')
+        # A plain publisher: what the outputs will look like is known before the first activation.
+        self._about = node.create_publisher(String, '~/schema', schema_qos())
+        self._about.publish(String(data=about))
+
+    def _publisher(self, message_type: type, name: str) -> LifecyclePublisher:
+        return self._node.create_lifecycle_publisher(
+            message_type,
+            f'~/{name}',
+            output_qos(),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def publish(self, frame: Frame) -> None:
+        """Encode all messages of a frame, then send them, so that no half frame leaves."""
+        encode = self._encode_voxels if isinstance(frame, VoxelFrame) else self._encode_features
+        for publisher, message in encode(frame):
+            publisher.publish(message)
+
+    def _encode_voxels(self, frame: VoxelFrame) -> list[tuple[LifecyclePublisher, Any]]:
+        encoded = []
+        if _wanted(self._voxels):
+            encoded.append((self._voxels, to_cloud(voxels_table(frame), frame)))
+        if _wanted(self._dense):
+            dense = to_multi_array(frame.dense, ('z', 'y', 'x', 'channel'))
+            encoded.append((self._dense, dense))
+        return encoded
+
+    def _encode_features(self, frame: FeatureFrame) -> list[tuple[LifecyclePublisher, Any]]:
+        encoded = []
+        if _wanted(self._features):
+            table = features_table(frame, self._schema)
+            encoded.append((self._features, to_cloud(table, frame)))
+        if _wanted(self._latest):
+            encoded.append((self._latest, to_multi_array(frame.values[-1], ('feature',))))
+        if _wanted(self._named):
+            encoded.append((self._named, to_named(frame, self._schema.feature_names)))
+        return encoded
+
+    def destroy(self) -> None:
+        """Take the publishers down; the worker must have stopped."""
+        for publisher in (self._voxels, self._dense, self._features, self._latest, self._named):
+            if publisher is not None:
+                self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_publisher(self._about)
+
+
+def output_qos() -> QoSProfile:
+    """RViz wants reliable; five frames let a subscriber stall for half a second at 10 Hz."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST, depth=5, reliability=ReliabilityPolicy.RELIABLE
+    )
+
+
+def schema_qos() -> QoSProfile:
+    """Transient local: who comes late still learns what the columns mean."""
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=1,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def to_cloud(table: Table, frame: Frame) -> PointCloud2:
+    """Wrap an encoded table: one point per row, the frame's time and frame_id in the header."""
+    message = PointCloud2(
+        header=_header(frame),
+        height=1,
+        width=table.n,
+        fields=[
+            PointField(name=name, offset=offset, datatype=datatype, count=count)
+            for name, offset, datatype, count in table.fields
+        ],
+        is_bigendian=False,
+        point_step=table.point_step,
+        row_step=table.point_step * table.n,
+        is_dense=True,
+    )
+    # Into the array the message already has: one copy, whatever the setter of this distribution
+    # checks or converts.
+    message.data.frombytes(table.data)
+    return message
+
+
+def to_multi_array(values: AnyArray, labels: tuple[str, ...]) -> Any:
+    """Wrap float32 or uint8 values, outermost axis first; strides as MultiArrayLayout has them."""
+    message = DENSE_TYPES[values.dtype.name](layout=_layout(values.shape, labels))
+    message.data.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8))
+    return message
+
+
+def to_named(frame: FeatureFrame, names: tuple[str, ...]) -> JointState:
+    """Wrap the newest row as a JointState, the one standard message of named numbers."""
+    message = JointState(header=_header(frame), name=list(names))
+    message.position.frombytes(frame.values[-1].astype(np.float64).view(np.uint8))
+    return message
+
+
+def _layout(shape: tuple[int, ...], labels: tuple[str, ...]) -> MultiArrayLayout:
+    layout = MultiArrayLayout()
+    for axis, (label, size) in enumerate(zip(labels, shape, strict=True)):
+        stride = int(np.prod(shape[axis:], dtype=np.int64))
+        layout.dim.append(MultiArrayDimension(label=label, size=size, stride=stride))
+    return layout
+
+
+def _header(frame: Frame) -> Header:
+    sec, nanosec = divmod(frame.t_ref_ns, 1_000_000_000)
+    return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame.frame_id)
+
+
+def _wanted(publisher: LifecyclePublisher | None) -> bool:
+    return (
+        publisher is not None and publisher.is_activated and publisher.get_subscription_count() > 0
+    )
