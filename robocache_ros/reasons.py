@@ -151,6 +151,18 @@ class Reason(Enum):
         'Fix the publisher of the joint states.',
     )
     # -- values inside a message that is otherwise used -------------------------------------
+    CLOUD_ROW_STEP = _Entry(
+        'cloud_row_step',
+        Scope.VALUE,
+        'Clouds read as if row_step were width x point_step, which is what their data holds.',
+        'Fix the driver: row_step is zero or stale.',
+    )
+    CLOUD_EXTRA_DATA = _Entry(
+        'cloud_extra_data',
+        Scope.VALUE,
+        'Clouds with more bytes than their points take; the rest was not read.',
+        'Fix the driver: width, height or point_step is too small, or data is too long.',
+    )
     BAD_QUATERNION = _Entry(
         'bad_quaternion',
         Scope.VALUE,

@@ -1,0 +1,175 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A point cloud as columns: one contiguous array per field, copied out only when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from robocache_ros.codec.buffers import shown
+from robocache_ros.codec.layout import DATATYPES, FieldView, Layout, decode_layout
+from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.samples import AnyArray, FloatArray
+
+Origin = tuple[float, float, float]
+ORIGIN_ZERO: Origin = (0.0, 0.0, 0.0)
+XYZ = ('x', 'y', 'z')
+
+_NO_BYTES = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class CloudView(Layout):
+    """
+    A cloud that still lies in the bytes of its message, or in the columns it was made from.
+
+    Made by `decode_cloud` and `CloudView.from_columns`; `column` and `xyz` behave the same on
+    both. Nothing is written to the message.
+    """
+
+    frame_id: str = ''
+    input_origin: Origin = ORIGIN_ZERO
+    columns: Mapping[str, AnyArray] = field(default_factory=dict)  # of from_columns only
+
+    def has(self, name: str) -> bool:
+        """Tell whether the cloud has a field of this name."""
+        return name in self.fields
+
+    def column(self, name: str, out: AnyArray | None = None, limit: int | None = None) -> AnyArray:
+        """
+        Values of a field as a contiguous array [n] in native byte order.
+
+        Of a field with several values per point the first; of more than `limit` points the first
+        `limit`. Floats come canonical (no -0), booleans as 0 or 1. `out` has at least that many
+        elements; its dtype decides the one of the result.
+        """
+        source = self._values(name)
+        points = self.n if limit is None else min(self.n, limit)
+        if out is None:
+            out = np.empty(points, source.dtype.newbyteorder('='))
+        target = out[:points]
+        _copy_points(source, target, points)
+        return _canonical(target)
+
+    def xyz(
+        self,
+        origin: Origin | None = None,
+        limit: int | None = None,
+        out: Sequence[FloatArray] | None = None,
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """
+        Coordinates relative to `origin` (default: `input_origin`) as three float32 columns.
+
+        The origin is subtracted in float64 before the cast, so that float64 map coordinates keep
+        their digits. `out`: three float32 arrays to write to.
+        """
+        x, y, z = (
+            self._coordinate(name, shift, limit, None if out is None else out[axis])
+            for axis, (name, shift) in enumerate(
+                zip(XYZ, origin or self.input_origin, strict=True)
+            )
+        )
+        return x, y, z
+
+    def _coordinate(
+        self, name: str, shift: float, limit: int | None, out: FloatArray | None
+    ) -> FloatArray:
+        points = self.n if limit is None else min(self.n, limit)
+        target: FloatArray = np.empty(points, np.float32) if out is None else out
+        if shift == 0.0:
+            return self.column(name, target, limit)
+        exact = self.column(name, np.empty(points, np.float64), limit)
+        exact -= shift
+        _copy(exact, target[:points])
+        return _canonical(target[:points])
+
+    def _values(self, name: str) -> AnyArray:
+        """First value of every point where it lies, [n] or [height, width]."""
+        held = self.columns.get(name)
+        if held is not None:
+            return held
+        source = self.strided(name)
+        return source[..., 0] if self.fields[name].count > 1 else source
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns: Mapping[str, npt.ArrayLike],
+        frame_id: str = '',
+        input_origin: Origin = ORIGIN_ZERO,
+    ) -> CloudView:
+        """
+        View of columns that are in memory already: x, y, z and any others, each [n].
+
+        They are held, not copied: do not write to them while the view is in use. Raises
+        ValueError where they could not be the fields of a message.
+        """
+        held = {name: np.asarray(values) for name, values in columns.items()}
+        _check_columns(held)
+        fields = {name: FieldView(values.dtype, 0, 1) for name, values in held.items()}
+        n = len(held['x'])
+        return cls(_NO_BYTES, n, 1, 0, 0, fields, {}, frame_id, input_origin, held)
+
+
+def decode_cloud(msg: Any, input_origin: Origin = ORIGIN_ZERO) -> CloudView:
+    """View of a sensor_msgs/PointCloud2; copies nothing, raises Rejected."""
+    layout = decode_layout(msg)
+    for name in XYZ:
+        found = layout.fields.get(name)
+        if found is None:
+            names = ', '.join(shown(other) for other in list(layout.fields)[:8])
+            raise Rejected(Reason.CLOUD_XYZ, f'no field {name!r} among {names or "no fields"}')
+        if found.dtype.kind != 'f' or found.count != 1:
+            raise Rejected(
+                Reason.CLOUD_XYZ,
+                f'{name!r} is {found.count} x {found.dtype.name}, not one float32 or float64',
+            )
+    frame_id = str(msg.header.frame_id)
+    return CloudView(**vars(layout), frame_id=frame_id, input_origin=input_origin)
+
+
+def _canonical(values: AnyArray) -> AnyArray:
+    """Floats without -0, in place."""
+    if values.dtype.kind == 'f':
+        with np.errstate(all='ignore'):  # a signalling NaN is data, no error of ours
+            np.add(values, 0.0, out=values)
+    return values
+
+
+def _copy_points(source: AnyArray, target: AnyArray, points: int) -> None:
+    """Copy the first points of [n] or [height, width] into target [points]."""
+    if source.ndim == 1:
+        _copy(source[:points], target)
+        return
+    width = source.shape[1]
+    rows, rest = divmod(points, width)
+    _copy(source[:rows], target[: rows * width].reshape(rows, width))
+    if rest:
+        _copy(source[rows, :rest], target[rows * width :])
+
+
+def _copy(source: AnyArray, target: AnyArray) -> None:
+    if source.dtype.kind == 'b':
+        # Any byte but 0 is true; NumPy takes a bool that is neither 0 nor 1 at its byte.
+        np.not_equal(source.view(np.uint8), 0, out=target)
+        return
+    with np.errstate(all='ignore'):  # float64 to float32: what does not fit becomes infinite
+        np.copyto(target, source, casting='same_kind')
+
+
+def _check_columns(columns: Mapping[str, AnyArray]) -> None:
+    for name in XYZ:
+        if name not in columns:
+            raise ValueError(f'no column {name!r} among {", ".join(columns) or "none"}')
+        if columns[name].dtype.kind != 'f':
+            raise ValueError(f'column {name!r} is {columns[name].dtype}, not float32 or float64')
+    for name, values in columns.items():
+        if values.shape != columns['x'].shape or values.ndim != 1:
+            raise ValueError(f'column {name!r} has shape {values.shape}, x {columns["x"].shape}')
+        if values.dtype.str[1:] not in DATATYPES.values():
+            raise ValueError(f'column {name!r} is {values.dtype}, which no point field can hold')
