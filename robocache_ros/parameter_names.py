@@ -1,0 +1,136 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Names of parameters: which are typing errors, which belong to somebody else.
+
+On a real robot one `/**:` block often feeds many nodes, so a foreign name is no error. A name
+that is nearly ours is one: a misspelt parameter that is ignored is found by nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from robocache_ros.parameters import Problems, listed
+from robocache_ros.source_config import DEFAULT_TYPES, SOURCE_TYPES, resolution_field
+
+GROUPS = ('voxels', 'features')
+ROS_NAMES = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
+ROS_GROUPS = ('qos_overrides',)
+_SHOWN_NAMES = 8
+
+
+def judge_names(
+    flat: Mapping[str, Any], known: Collection[str], types: Mapping[str, str]
+) -> tuple[str, ...]:
+    """
+    Judge every name of `flat`: ours, somebody else's, or a typing error of ours.
+
+    :param known: the names there are, given the sources.
+    :param types: the type of every source in use.
+    :return: one sentence about sources that are described but not in use and one about names of
+        somebody else, where there are any.
+    :raises ConfigError: with one sentence per name that is nearly ours.
+    """
+    problems = Problems()
+    idle: dict[str, None] = {}
+    foreign: list[str] = []
+    for name in flat:
+        block, _, key = name.partition('.')
+        if name in known or name in ROS_NAMES or (key and block in ROS_GROUPS):
+            continue
+        if key and _is_source(block, flat) and block not in types:
+            idle[block] = None
+            continue
+        error = _misspelt_in_block(block, key, known, types) if key else _misspelt(name, known)
+        if error:
+            problems.check(False, f'unknown parameter {name}: {error}')
+        elif not (types.get(block) == 'pointcloud2' and resolution_field(key)):
+            foreign.append(name)
+    problems.refuse()
+    return (*_idle_notice(list(idle), types), *_foreign_notice(foreign))
+
+
+def _misspelt(name: str, known: Collection[str]) -> str:
+    """Say which parameter outside the groups was meant, if one is near."""
+    meant = nearest(name, [*(k for k in known if '.' not in k), *GROUPS], limit=2)
+    return f'did you mean {meant}?' if meant else ''
+
+
+def _misspelt_in_block(
+    block: str, key: str, known: Collection[str], types: Mapping[str, str]
+) -> str:
+    """Say what was meant by `block.key`; nothing when it is right, or somebody else's."""
+    if types.get(block) == 'pointcloud2' and resolution_field(key):
+        return ''
+    if block in types or block in GROUPS:
+        keys = [name.partition('.')[2] for name in known if name.startswith(f'{block}.')]
+        if types.get(block) == 'pointcloud2':
+            keys.append('fields.F.resolution')
+        what = f'a source of type {types[block]}' if block in types else block
+        return f'did you mean {block}.{nearest(key, keys)}? {what} has {listed(keys)}'
+    meant = nearest(block, [*GROUPS, *types], limit=2)
+    if meant in GROUPS:
+        return f'did you mean {meant}.{key}?'
+    if meant or key in _SOURCE_KEYS or resolution_field(key):
+        meant = meant or nearest(block, types)
+        return (
+            f'{block} is not among sources {listed(list(types))}; '
+            f'did you mean {meant}.{key}? (a source {block} would also need {block}.type)'
+        )
+    meant = nearest(block, [name for name in known if '.' not in name], limit=2)
+    return f'did you mean {meant}?' if meant else ''
+
+
+def _is_source(block: str, flat: Mapping[str, Any]) -> bool:
+    """Tell whether a block describes a source whole, so that it only is not in use."""
+    return flat.get(f'{block}.type', DEFAULT_TYPES.get(block)) in SOURCE_TYPES
+
+
+def _idle_notice(blocks: list[str], types: Mapping[str, str]) -> list[str]:
+    if not blocks:
+        return []
+    return [f'not in use, because not among sources {listed(list(types))}: {", ".join(blocks)}']
+
+
+def _foreign_notice(names: list[str]) -> list[str]:
+    if not names:
+        return []
+    more = f' and {len(names) - _SHOWN_NAMES} more' if len(names) > _SHOWN_NAMES else ''
+    return [f'parameters that are not ours are ignored: {", ".join(names[:_SHOWN_NAMES])}{more}']
+
+
+def nearest(name: str, known: Iterable[str], limit: int | None = None) -> str:
+    """
+    Return the known name with the least edit distance, '' when all are beyond `limit`.
+
+    A name of less than five letters is only near at distance 1: `sim` is not meant to be `imu`.
+    """
+    best, least = '', len(name) + 100
+    for other in known:
+        distance = edit_distance(name, other)
+        allowed = distance if limit is None else (limit if len(other) > 4 else 1)
+        if distance < least and distance <= allowed:
+            best, least = other, distance
+    return best
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Return how many letters to insert, delete or replace to get from `a` to `b`."""
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        above_left, row[0] = row[0], i
+        for j, other in enumerate(b, 1):
+            above_left, row[j] = (
+                row[j],
+                min(row[j] + 1, row[j - 1] + 1, above_left + (letter != other)),
+            )
+    return row[-1]
+
+
+_SOURCE_KEYS = frozenset(
+    about.name.removeprefix('S.')
+    for kind in SOURCE_TYPES.values()
+    for about in kind.parameters('S').values()
+)

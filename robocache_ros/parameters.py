@@ -1,0 +1,208 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+One parameter: its default, unit, range and meaning, and the check of a value against them.
+
+The dataclasses of config.py are written in terms of `parameter(...)`. Whatever else needs to
+know a parameter (the ROS declaration, the check of the YAML file, the documentation) asks
+`parameters_in` and finds nothing that is not there.
+"""
+
+from __future__ import annotations
+
+import array
+import dataclasses
+import math
+import numbers
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_KEY = 'parameter'
+_SHOWN_CHARS = 200
+
+
+class ConfigError(ValueError):
+    """A configuration that is refused: one sentence per problem, with value and allowed set."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__('\n'.join(problems))
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, ...]]:
+        return type(self), self.problems
+
+
+class Problems:
+    """Collects what is wrong, so that one start of the node tells all of it."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """Note a ConfigError of the block and go on after it."""
+        try:
+            yield
+        except ConfigError as error:
+            self.sentences += error.problems
+
+    def check(self, right: bool, sentence: str) -> bool:
+        """Note `sentence` unless `right`."""
+        if not right:
+            self.sentences.append(sentence)
+        return right
+
+    def refuse(self) -> None:
+        """Raise what was collected, if anything."""
+        if self.sentences:
+            raise ConfigError(*dict.fromkeys(self.sentences))
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter, named as ROS names it."""
+
+    name: str
+    kind: str  # bool integer number text, integers numbers texts, numbers_or_one
+    default: Any  # None: there is none, a value must be given
+    description: str
+    unit: str = ''
+    low: float | None = None  # both ends included; of every element of an array
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    size: int | None = None  # of an array; None: one or more
+    default_text: str = ''  # where the default depends on name or kind of the source
+    read_only: bool = True
+
+    def parse(self, value: Any) -> Any:
+        """Return `value` as the type the core uses (tuples for arrays), or raise ConfigError."""
+        parsed = _PARSERS[self.kind](self, value)
+        if parsed is None:
+            raise ConfigError(f'{self.name} must be {self.allowed}, not {shown(value)}')
+        return parsed
+
+    @property
+    def allowed(self) -> str:
+        """The allowed set in words."""
+        what = _WORDS[self.kind].format(size='' if self.size is None else f'{self.size} ')
+        if self.choices:
+            among = ', '.join(self.choices)
+            return f'one of {among}' if self.kind == 'text' else f'{what} out of {among}'
+        if self.low is None or self.high is None:
+            return what
+        unit = f' {self.unit}' if self.unit else ''
+        return f'{what} from {self.low:.12g} to {self.high:.12g}{unit}'
+
+    @property
+    def ros_default(self) -> Any:
+        """The default as a YAML file would say it: lists for arrays."""
+        return list(self.default) if isinstance(self.default, tuple) else self.default
+
+    def _integer(self, value: Any) -> int | None:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+            return None
+        return int(value) if self._inside(int(value)) else None
+
+    def _number(self, value: Any) -> float | None:
+        if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+            return None
+        number = float(value)
+        return number if math.isfinite(number) and self._inside(number) else None
+
+    def _text(self, value: Any) -> str | None:
+        return value if isinstance(value, str) and value in (self.choices or (value,)) else None
+
+    def _inside(self, value: float) -> bool:
+        return (self.low is None or value >= self.low) and (
+            self.high is None or value <= self.high
+        )
+
+    def _array(self, value: Any, element: Callable[[Any], Any]) -> tuple[Any, ...] | None:
+        if not isinstance(value, list | tuple | array.array | np.ndarray):
+            return None
+        parsed = tuple(element(one) for one in value)
+        right_size = len(parsed) == self.size if self.size else len(parsed) > 0
+        return parsed if right_size and None not in parsed else None
+
+    def _texts(self, value: Any) -> tuple[Any, ...] | None:
+        # `-p sources:=lidar` on a command line is a string, and means a list of one.
+        return self._array([value] if isinstance(value, str) else value, self._text)
+
+    def _numbers_or_one(self, value: Any) -> tuple[Any, ...] | None:
+        one = self._number(value)
+        if one is not None:
+            return (one,) * (self.size or 1)
+        return self._array(value, self._number)
+
+
+_PARSERS: Mapping[str, Callable[[Parameter, Any], Any]] = {
+    'bool': lambda p, v: bool(v) if isinstance(v, bool | np.bool_) else None,
+    'integer': Parameter._integer,
+    'number': Parameter._number,
+    'text': Parameter._text,
+    'integers': lambda p, v: p._array(v, p._integer),
+    'numbers': lambda p, v: p._array(v, p._number),
+    'texts': Parameter._texts,
+    'numbers_or_one': Parameter._numbers_or_one,
+}
+
+_WORDS: Mapping[str, str] = {
+    'bool': 'true or false',
+    'integer': 'an integer',
+    'number': 'a finite number',
+    'text': 'a string',
+    'integers': '{size}integers',
+    'numbers': '{size}finite numbers',
+    'texts': 'a list of at least one string',
+    'numbers_or_one': 'one finite number or {size}of them',
+}
+
+
+def parameter(default: Any, description: str, *, kind: str = '', **about: Any) -> Any:
+    """Return a dataclass field that is a parameter; `about` as in Parameter."""
+    about.update(kind=kind or _kind_of(default), default=default, description=description)
+    if about['default'] is None:
+        return dataclasses.field(default=None, metadata={_KEY: about})
+    return dataclasses.field(default=default, metadata={_KEY: about})
+
+
+def _kind_of(default: Any) -> str:
+    if isinstance(default, tuple):
+        return _kind_of(default[0]) + 's'
+    kinds = {bool: 'bool', int: 'integer', float: 'number', str: 'text'}
+    return kinds[type(default)]
+
+
+def parameters_in(section: type, prefix: str = '') -> dict[str, Parameter]:
+    """Return the parameters of a dataclass by field name, in order, named with `prefix`."""
+    return {
+        field.name: Parameter(prefix + field.name, **field.metadata[_KEY])
+        for field in dataclasses.fields(section)
+        if _KEY in field.metadata
+    }
+
+
+def settle(section: Any, prefix: str = '') -> None:
+    """Check every parameter of a frozen dataclass and set it to its parsed value."""
+    problems = Problems()
+    for name, about in parameters_in(type(section), prefix).items():
+        with problems.collected():
+            object.__setattr__(section, name, about.parse(getattr(section, name)))
+    problems.refuse()
+
+
+def shown(value: Any) -> str:
+    """Return a value for an error message: as YAML would show it, and not too long."""
+    if isinstance(value, array.array | np.ndarray | tuple):
+        value = list(value)
+    text = 'nothing' if value is None else repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f'{text[:_SHOWN_CHARS]}...'
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for an error message."""
+    return '[' + ', '.join(names) + ']'
