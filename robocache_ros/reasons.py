@@ -236,6 +236,12 @@ class Reason(Enum):
         'Frames not sent because a required source had nothing valid for them.',
         'See the status of the required source, or set its `required: false`.',
     )
+    FRAME_NO_CLOUD = _Entry(
+        'frame_no_cloud',
+        Scope.FRAME,
+        'Grids not sent because no cloud lay within `max_gap_sec` of their time, in their frame.',
+        'See the status of the cloud sources, and `output_frame` where frames differ.',
+    )
     FRAME_OUT_OF_ORDER = _Entry(
         'frame_out_of_order',
         Scope.FRAME,

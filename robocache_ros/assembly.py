@@ -1,0 +1,250 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""From chosen samples to a frame: a pure function of configuration, samples and time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robocache_ros.backends import Backend
+from robocache_ros.cloud_features import cloud_features
+from robocache_ros.codec.cloud import CloudView
+from robocache_ros.codec.image import ImageView
+from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
+from robocache_ros.grid import Channel, SparseVoxels
+from robocache_ros.reasons import Reason
+from robocache_ros.samples import (
+    NEVER_SEEN_AGE_SEC,
+    FeatureFrame,
+    FloatArray,
+    IntArray,
+    Vector,
+    VoxelFrame,
+)
+from robocache_ros.schema import Schema
+from robocache_ros.timeline.aligner import Ready
+from robocache_ros.timeline.track import Snapshot
+
+
+@dataclass(frozen=True)
+class CloudPick:
+    """The cloud of one source that goes into a grid."""
+
+    source: str
+    t_ns: int
+    snapshot: Snapshot
+
+    @property
+    def cloud(self) -> CloudView:
+        """The cloud itself; it is not released while a frame may still need it."""
+        assert isinstance(self.snapshot.payload, CloudView)
+        return self.snapshot.payload
+
+    @property
+    def frame_id(self) -> str:
+        """Coordinate frame of the cloud."""
+        return self.cloud.frame_id
+
+
+@dataclass(frozen=True)
+class Window:
+    """The samples of one source that a feature table may draw from, oldest first."""
+
+    source: SourceConfig
+    times: IntArray  # [n]
+    samples: Sequence[Snapshot] | Vector  # Vector holds [n, D] values and [n, G] valid
+
+
+class Selection(NamedTuple):
+    """Everything that a frame is a function of, beside the configuration."""
+
+    ready: Ready
+    now_ns: int
+    epoch: int
+    frame_id: str
+    picks: Sequence[CloudPick]
+    windows: Sequence[Window]  # for the feature table only
+
+
+# What was left out, counted for a source by its name, or for the output itself.
+Notes = dict[str, Counter[Reason]]
+
+
+class Assembler:
+    """Computes both halves of a frame on one backend."""
+
+    def __init__(self, config: Config, schema: Schema, backend: Backend) -> None:
+        self._config = config
+        self._schema = schema
+        self._places = _places(schema)
+        self._backend = backend
+        self._spec = config.voxel_spec
+        # Features need the occupied cells and their counts, whatever channels are published.
+        self._count_spec = replace(self._spec, channels=(Channel.parse('count'),))
+        features = config.features
+        back = range(features.targets - 1, -1, -1)
+        self._offsets_ns = np.array(
+            [-round(k * 1e9 / features.target_rate_hz) for k in back], np.int64
+        )
+        self._dt = (self._offsets_ns.astype(np.float64) / 1e9).astype(np.float32)
+
+    def targets_ns(self, t_ref_ns: int) -> IntArray:
+        """Target times of the T rows, int64 [T], the last one `t_ref_ns`."""
+        return self._offsets_ns + t_ref_ns
+
+    def voxel_frame(self, selection: Selection) -> tuple[VoxelFrame | None, Notes]:
+        """
+        Voxelize those of the picked clouds that are in the output frame; none, no frame.
+
+        An empty grid would say that there is nothing around the robot, which nobody has seen.
+        """
+        ready, frame_id = selection.ready, selection.frame_id
+        usable = [pick for pick in selection.picks if pick.frame_id == frame_id]
+        notes = Counter({Reason.FRAME_MISMATCH: len(selection.picks) - len(usable)})
+        if not usable:
+            return None, {'voxels': notes}
+        voxels = self._voxels_of(usable)
+        dtype = self._config.voxels.dense
+        used = {pick.source: (pick.t_ns,) for pick in usable}
+        sources = [source.name for source in self._config.voxel_sources()]
+        missing = tuple(name for name in sources if name not in used)
+        frame = VoxelFrame(
+            t_ref_ns=ready.t_ref_ns,
+            epoch=selection.epoch,
+            frame_id=frame_id,
+            voxels=voxels,
+            dense=None if dtype == 'none' else self._backend.densify(voxels, dtype),
+            used=used,
+            missing=missing,
+            complete=ready.complete and not missing,
+            arrival_ns=ready.arrival_ns,
+            ready_ns=selection.now_ns,
+        )
+        notes.update(voxels.stats.notes())
+        return frame, {'voxels': notes}
+
+    def feature_frame(self, selection: Selection) -> tuple[FeatureFrame, Notes]:
+        """Resample every source at the target times, into one table."""
+        ready, windows = selection.ready, selection.windows
+        targets = self.targets_ns(ready.t_ref_ns)
+        table = _Table(len(targets), self._schema)
+        notes = {window.source.name: self._prepare(window) for window in windows}
+        used = {window.source.name: self._fill(table, window, targets) for window in windows}
+        missing = tuple(
+            name
+            for name, places in self._places.items()
+            if not any(table.valid[-1, place.number] for place in places)
+        )
+        frame = FeatureFrame(
+            t_ref_ns=ready.t_ref_ns,
+            epoch=selection.epoch,
+            frame_id=selection.frame_id,
+            dt=self._dt,
+            values=table.values,
+            valid=table.valid,
+            age=table.age,
+            used=used,
+            missing=missing,
+            complete=ready.complete and not missing,
+            arrival_ns=ready.arrival_ns,
+            ready_ns=selection.now_ns,
+        )
+        return frame, notes
+
+    def _voxels_of(self, picks: Sequence[CloudPick]) -> SparseVoxels:
+        if len(picks) > 1:
+            return self._backend.voxelize([pick.cloud for pick in picks], self._spec)
+        snapshot = picks[0].snapshot  # a trigger faster than the LiDAR asks again for the same
+        if snapshot.voxels is None:
+            snapshot.voxels = self._backend.voxelize([picks[0].cloud], self._spec)
+        return snapshot.voxels
+
+    def _prepare(self, window: Window) -> Counter[Reason]:
+        """Compute the features of clouds and images that have none yet; returns the notes."""
+        notes: Counter[Reason] = Counter()
+        if isinstance(window.samples, Vector):
+            return notes
+        for snapshot in window.samples:
+            if snapshot.vector is None:
+                snapshot.vector = self._features_of(window.source, snapshot)
+                notes.update(snapshot.vector.notes)
+        return notes
+
+    def _features_of(self, source: SourceConfig, snapshot: Snapshot) -> Vector:
+        if isinstance(source, CloudSource):
+            voxels = snapshot.voxels
+            if voxels is None:
+                assert isinstance(snapshot.payload, CloudView)
+                voxels = self._backend.voxelize([snapshot.payload], self._count_spec)
+            return cloud_features(voxels, source.occupancy_shape)
+        assert isinstance(source, ImageSource)
+        assert isinstance(snapshot.payload, ImageView)
+        grid, left_out = self._backend.image_grid(snapshot.payload, *source.grid, source.channels)
+        notes = {Reason.VALUE_NONFINITE: left_out} if left_out else {}
+        return Vector(grid, np.ones(1, np.bool_), notes)
+
+    def _fill(self, table: _Table, window: Window, targets: IntArray) -> tuple[int, ...]:
+        """Resample one source into its columns; returns the times of the samples used."""
+        values, valid = _stacked(window)
+        used: set[int] = set()
+        for place in self._places[window.source.name]:
+            times, columns = window.times, values[:, place.source_columns]
+            has_value = valid[:, place.source_group]
+            if not has_value.all():
+                times, columns = times[has_value], columns[has_value]
+            resampled = self._backend.resample(
+                times[None], columns[None], targets[None], place.rule, window.source.max_gap_ns
+            )
+            table.values[:, place.columns] = resampled.values[0]
+            table.valid[:, place.number] = resampled.valid[0]
+            table.age[:, place.number] = resampled.age[0]
+            if len(times):
+                used.update(times[resampled.lower[0]].tolist())
+                used.update(times[resampled.upper[0]].tolist())
+        return tuple(sorted(used))
+
+
+class _Place(NamedTuple):
+    """Where one feature group comes from and where it goes."""
+
+    number: int  # among all groups
+    columns: slice  # of the table
+    source_group: int  # among the groups of its source
+    source_columns: slice  # of the source's vector
+    rule: str
+
+
+class _Table:
+    """The arrays of a feature frame; nothing seen yet: zeros, invalid, very old."""
+
+    def __init__(self, rows: int, schema: Schema) -> None:
+        self.values = np.zeros((rows, len(schema.feature_names)), np.float32)
+        self.valid = np.zeros((rows, len(schema.groups)), np.uint8)
+        self.age = np.full((rows, len(schema.groups)), NEVER_SEEN_AGE_SEC, np.float32)
+
+
+def _places(schema: Schema) -> dict[str, list[_Place]]:
+    places: dict[str, list[_Place]] = {}
+    column = 0
+    for number, group in enumerate(schema.groups):
+        ours = places.setdefault(group.source, [])
+        begin = ours[-1].source_columns.stop if ours else 0
+        columns = slice(column, column + group.width)
+        source_columns = slice(begin, begin + group.width)
+        ours.append(_Place(number, columns, len(ours), source_columns, group.rule))
+        column += group.width
+    return places
+
+
+def _stacked(window: Window) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Values [n, D] and validity [n, G] of the samples of a window."""
+    if isinstance(window.samples, Vector):
+        return window.samples.values, window.samples.valid
+    vectors = [snapshot.vector for snapshot in window.samples if snapshot.vector is not None]
+    return np.stack([v.values for v in vectors]), np.stack([v.valid for v in vectors])

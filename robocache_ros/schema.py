@@ -1,0 +1,190 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the numbers of a frame mean: feature names, units, rules, grid, and one id for it all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from robocache_ros import __version__
+from robocache_ros.config import (
+    CloudSource,
+    Config,
+    ImageSource,
+    ImuSource,
+    JointStateSource,
+    SourceConfig,
+)
+
+# Raised when the same configuration would give other bytes than before.
+CONTRACT = 1
+
+# Parameters that decide where data comes from and who computes it, but not what comes out.
+_OPERATIONAL = ('topic', 'qos', 'depth', 'backend', 'device_id', 'autostart', 'named')
+
+
+@dataclass(frozen=True)
+class FeatureGroup:
+    """Columns of the feature table that share one source, one rule, one validity and one age."""
+
+    name: str
+    source: str
+    width: int
+    rule: str  # linear, slerp, hold or nearest
+    unit: str
+    names: tuple[str, ...]  # one for each column
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fixed meaning of everything one configuration puts out."""
+
+    config: Config
+    groups: tuple[FeatureGroup, ...]
+
+    @classmethod
+    def from_config(cls, config: Config) -> Schema:
+        """Derive the schema; complete before the first message arrives."""
+        groups = tuple(group for source in config.sources for group in groups_of(source))
+        return cls(config, groups)
+
+    @cached_property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the F columns of the feature table, in order."""
+        return tuple(name for group in self.groups for name in group.names)
+
+    @cached_property
+    def schema_id(self) -> int:
+        """Hash (uint32) of everything that shapes the output; equal ids mean equal meaning."""
+        canonical = json.dumps(self._shape(), sort_keys=True, separators=(',', ':'))
+        return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], 'little')
+
+    def to_json(self, *, backend: str, reason: str) -> str:
+        """Return the text of ~/schema: a summary for people first, then the parts for programs."""
+        document = {
+            'summary': self._summary(),
+            'schema_id': self.schema_id,
+            'contract': CONTRACT,
+            'version': __version__,
+            'backend': {'name': backend, 'reason': reason},
+            **self._shape(),
+        }
+        return json.dumps(document, indent=1)
+
+    def _summary(self) -> str:
+        grid = self.config.grid
+        cells = ' x '.join(str(n) for n in grid.dims)
+        size = ' x '.join(f'{edge:g}' for edge in grid.size)
+        features = self.config.features
+        sources = ', '.join(f'{source.name} ({source.type})' for source in self.config.sources)
+        return (
+            f'Sources: {sources}. Trigger: {self.config.trigger}. '
+            f'Voxels: {cells} cells (x, y, z) of {size} m, '
+            f'channels {", ".join(self.config.voxels.channels)}. '
+            f'Features: {features.targets} rows at {features.target_rate_hz:g} Hz up to the '
+            f'header stamp, {len(self.feature_names)} columns in {len(self.groups)} groups.'
+        )
+
+    def _shape(self) -> dict[str, Any]:
+        grid = self.config.grid
+        return {
+            'grid': {
+                'origin': list(grid.origin),
+                'voxel_size': list(grid.size),
+                'dims': list(grid.dims),
+                'widened': list(grid.widened),
+                'unit': 'm',
+                'index': 'z-major, x fastest',
+                'frame': self.config.output_frame or 'frame_id of the trigger cloud',
+            },
+            'channels': [
+                {'name': column, 'kind': channel.kind, 'field': channel.field}
+                for channel in self.config.voxel_spec.channels
+                for column in channel.columns
+            ],
+            'features': {
+                'targets': self.config.features.targets,
+                'target_rate_hz': self.config.features.target_rate_hz,
+                'order': 'oldest row first, last row at the header stamp',
+                'groups': [
+                    {
+                        'name': group.name,
+                        'source': group.source,
+                        'width': group.width,
+                        'rule': group.rule,
+                        'unit': group.unit,
+                        'names': list(group.names),
+                    }
+                    for group in self.groups
+                ],
+            },
+            'parameters': {
+                key: value
+                for key, value in self.config.to_mapping().items()
+                if key.rsplit('.', 1)[-1] not in _OPERATIONAL
+            },
+        }
+
+
+def groups_of(source: SourceConfig) -> tuple[FeatureGroup, ...]:
+    """Feature groups of one source, in the order of the columns of its `Vector`."""
+    return tuple(_GROUPS[type(source)](source))
+
+
+def _group(
+    source: SourceConfig, part: str, rule: str, unit: str, parts: list[str] | None = None
+) -> FeatureGroup:
+    name = f'{source.name}_{part}'
+    names = (name,) if parts is None else tuple(f'{name}_{suffix}' for suffix in parts)
+    return FeatureGroup(name, source.name, len(names), rule, unit, names)
+
+
+def _imu(source: SourceConfig) -> list[FeatureGroup]:
+    return [
+        _group(source, 'orientation', 'slerp', '1', ['x', 'y', 'z', 'w']),
+        _group(source, 'angular_velocity', 'linear', 'rad/s', ['x', 'y', 'z']),
+        _group(source, 'linear_acceleration', 'linear', 'm/s^2', ['x', 'y', 'z']),
+    ]
+
+
+def _joint_state(source: SourceConfig) -> list[FeatureGroup]:
+    assert isinstance(source, JointStateSource)
+    units = {'position': 'rad or m', 'velocity': 'rad/s or m/s', 'effort': 'Nm or N'}
+    return [
+        _group(source, interface, 'linear', units[interface], list(source.joints))
+        for interface in source.interfaces
+    ]
+
+
+def _image(source: SourceConfig) -> list[FeatureGroup]:
+    assert isinstance(source, ImageSource)
+    rows, cols = source.grid
+    colours = [''] if source.channels == 'mono' else ['_r', '_g', '_b']
+    parts = [f'{r}_{c}{colour}' for r in range(rows) for c in range(cols) for colour in colours]
+    return [_group(source, 'grid', 'hold', 'pixel value', parts)]
+
+
+def _cloud(source: SourceConfig) -> list[FeatureGroup]:
+    assert isinstance(source, CloudSource)
+    nz, ny, nx = source.occupancy_shape
+    cells = [f'{z}_{y}_{x}' for z in range(nz) for y in range(ny) for x in range(nx)]
+    return [
+        _group(source, 'points', 'hold', 'points'),
+        _group(source, 'occupied', 'hold', 'voxels'),
+        _group(source, 'centroid', 'hold', 'm', ['x', 'y', 'z']),
+        _group(source, 'extent', 'hold', 'm', ['x', 'y', 'z']),
+        _group(source, 'occupancy', 'hold', '0 or 1', cells),
+    ]
+
+
+_GROUPS: dict[type[SourceConfig], Callable[[SourceConfig], list[FeatureGroup]]] = {
+    CloudSource: _cloud,
+    ImageSource: _image,
+    ImuSource: _imu,
+    JointStateSource: _joint_state,
+}

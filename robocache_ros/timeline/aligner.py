@@ -1,0 +1,173 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When is a frame ready? One queue for each half of a frame: voxels and features."""
+
+from __future__ import annotations
+
+import sys
+from bisect import insort
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from robocache_ros.config import Config
+from robocache_ros.reasons import Reason
+from robocache_ros.timeline.timeline import Timeline
+from robocache_ros.timeline.track import Track
+from robocache_ros.timeline.trigger import Pending
+
+
+class Ready(NamedTuple):
+    """A frame to compute now; complete if every source it waits for had arrived."""
+
+    t_ref_ns: int
+    arrival_ns: int
+    complete: bool
+
+
+@dataclass(frozen=True)
+class OutputStatus:
+    """The account of one output: frames sent, and frames not sent by reason."""
+
+    emitted: int
+    partial: int
+    dropped: Mapping[Reason, int]
+    notes: Mapping[Reason, int]  # values left out of the frames that were sent
+    points: int  # points of all clouds that went into frames so far
+    points_used: int  # those of them that lay in the grid
+
+
+class Aligner:
+    """
+    The frames of one output that wait for their sources, oldest first.
+
+    A source with `wait: until_t_ref` is waited for until it has reached the frame's time, one
+    with `wait: newest` is not waited for. A source never heard, silent, or on another clock
+    gates nothing, unless it is required. Nothing waits longer than `timeout_sec`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: Config,
+        timeline: Timeline,
+        tracks: Sequence[Track],
+        max_backlog: int | None,
+    ) -> None:
+        self.name = name
+        self.tracks = tuple(tracks)
+        self.emitted = 0
+        self.partial = 0
+        self.dropped: Counter[Reason] = Counter()
+        self.notes: Counter[Reason] = Counter()
+        self.points = 0
+        self.points_used = 0
+        self._timeline = timeline
+        self._trigger = timeline.tracks.get(config.trigger)
+        self._timeout_ns = round(config.timeout_sec * 1e9)
+        self._skip_partial = config.on_timeout == 'skip'
+        self._max_backlog = max_backlog
+        self._pending: list[Pending] = []
+        self._last_ns: int | None = None  # t_ref of the last frame that left
+
+    def add(self, pending: Pending) -> None:
+        """Queue a frame, unless a newer one has already gone out."""
+        if self._last_ns is not None and pending.t_ref_ns <= self._last_ns:
+            self.dropped[Reason.FRAME_OUT_OF_ORDER] += 1
+        else:
+            insort(self._pending, pending)
+
+    def flush(self) -> None:
+        """Forget what waits: its epoch is over."""
+        self.dropped[Reason.FRAME_EPOCH] += len(self._pending)
+        self._pending.clear()
+        self._last_ns = None
+
+    def head_ns(self) -> int:
+        """Time of the oldest frame that waits; far in the future if none does."""
+        return self._pending[0].t_ref_ns if self._pending else sys.maxsize
+
+    def next(self, now_ns: int) -> Ready | None:
+        """Return the next frame to compute, or None if there is nothing to do yet."""
+        self._drop_backlog(now_ns)
+        while self._pending and self._is_due(self._pending[0], now_ns):
+            t_ref_ns, arrival_ns = self._pending.pop(0)
+            self._last_ns = t_ref_ns
+            waiting = [t for t in self.tracks if self._waits_for(t, t_ref_ns, now_ns)]
+            if not all(self._satisfied(track, t_ref_ns) for track in waiting):
+                self._lose(t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
+            elif waiting and self._skip_partial:
+                self._lose(t_ref_ns, Reason.FRAME_TIMEOUT, Reason.TIMEOUT_SKIP)
+            else:
+                complete = all(self._has_reached(track, t_ref_ns) for track in self.tracks)
+                return Ready(t_ref_ns, arrival_ns, complete)
+        return None
+
+    def deadline_ns(self, now_ns: int) -> int | None:
+        """Return when `next` may have an answer although nothing arrives, None for never."""
+        if not self._pending:
+            return None
+        times = [self._pending[0].arrival_ns, self._timeline.opened_ns]
+        times = [time_ns + self._timeout_ns for time_ns in times]
+        times += [track.silent_from_ns() or 0 for track in self.tracks]
+        return min((time_ns for time_ns in times if time_ns > now_ns), default=now_ns)
+
+    def status(self) -> OutputStatus:
+        """Return the account as of now."""
+        return OutputStatus(
+            self.emitted,
+            self.partial,
+            dict(+self.dropped),
+            dict(+self.notes),
+            self.points,
+            self.points_used,
+        )
+
+    def _drop_backlog(self, now_ns: int) -> None:
+        """Under overload the newest wins: skip what is ready and too far behind."""
+        if self._max_backlog is None or len(self._pending) <= self._max_backlog:
+            return
+        ready = 0
+        while ready < len(self._pending) and self._is_due(self._pending[ready], now_ns):
+            ready += 1
+        if ready > self._max_backlog:
+            for pending in self._pending[: ready - 1]:
+                self._lose(pending.t_ref_ns, Reason.FRAME_OVERLOAD, Reason.OVERLOAD)
+            del self._pending[: ready - 1]
+
+    def _is_due(self, pending: Pending, now_ns: int) -> bool:
+        if now_ns - pending.arrival_ns >= self._timeout_ns:
+            return True
+        return not any(self._waits_for(t, pending.t_ref_ns, now_ns) for t in self.tracks)
+
+    def _waits_for(self, track: Track, t_ref_ns: int, now_ns: int) -> bool:
+        if not self._satisfied(track, t_ref_ns):
+            return True
+        if self._has_reached(track, t_ref_ns) or track.is_silent(now_ns):
+            return False
+        if not track.heard or track.epoch > self._timeline.epoch:
+            return False
+        # A source that has yet to follow a clock jump gets as long as any other late source.
+        behind = track.epoch < self._timeline.epoch
+        return not behind or now_ns < self._timeline.opened_ns + self._timeout_ns
+
+    def _has_reached(self, track: Track, t_ref_ns: int) -> bool:
+        if track.config.wait == 'newest':
+            return True
+        newest_ns = track.gate.newest_ns
+        return self._timeline.in_epoch(track) and newest_ns is not None and newest_ns >= t_ref_ns
+
+    def _satisfied(self, track: Track, t_ref_ns: int) -> bool:
+        """Whether a required source has something valid for this time."""
+        if not track.config.required or track is self._trigger:
+            return True
+        at = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
+        if at < 0 or not self._timeline.in_epoch(track):
+            return False
+        return t_ref_ns - int(track.ring.times[at]) <= track.config.max_gap_ns
+
+    def _lose(self, t_ref_ns: int, frame_reason: Reason, sample_reason: Reason) -> None:
+        self.dropped[frame_reason] += 1
+        if self._trigger is not None:
+            self._trigger.ring.mark_lost(t_ref_ns, sample_reason)

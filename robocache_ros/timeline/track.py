@@ -1,0 +1,171 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One source: its ring buffer, its clock, and the account of every sample it sent."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from robocache_ros.codec.cloud import CloudView
+from robocache_ros.codec.image import ImageView
+from robocache_ros.config import CloudSource, ImageSource, SourceConfig
+from robocache_ros.grid import SparseVoxels
+from robocache_ros.reasons import Reason
+from robocache_ros.samples import Vector
+from robocache_ros.schema import FeatureGroup
+from robocache_ros.timeline.epochs import Arrival, JumpGate
+from robocache_ros.timeline.ring import RingBuffer
+
+# What a ring buffer has room for; sources that are faster keep a shorter history.
+_MAX_RATE_HZ = {'pointcloud2': 120, 'image': 240, 'imu': 2000, 'joint_state': 2000}
+_PERIODS_KEPT = 32
+_SILENT_PERIODS = 3
+
+
+class Snapshot:
+    """A cloud or an image in a ring buffer, and what has been computed from it so far."""
+
+    __slots__ = ('payload', 'vector', 'voxels')
+
+    def __init__(self, payload: CloudView | ImageView) -> None:
+        self.payload: CloudView | ImageView | None = payload
+        self.vector: Vector | None = None
+        self.voxels: SparseVoxels | None = None
+
+    def release(self) -> None:
+        """Give the bytes back, once the features are known and no grid will need the rest."""
+        if self.vector is not None:
+            self.payload = None
+            self.voxels = None
+
+
+@dataclass(frozen=True)
+class SourceStatus:
+    """
+    The account of one source.
+
+    `received = buffered + used + expired + sum(dropped.values())`, at every moment.
+    """
+
+    received: int
+    buffered: int
+    used: int
+    expired: int
+    dropped: Mapping[Reason, int]
+    notes: Mapping[Reason, int]  # values left out of samples that were otherwise used
+    newest_ns: int | None
+    last_arrival_ns: int | None
+    period_ns: int | None
+    state: str  # unheard, ok, silent or other_epoch
+
+
+class Track:
+    """The state of one source; the pipeline holds its lock around every call."""
+
+    def __init__(
+        self,
+        config: SourceConfig,
+        groups: tuple[FeatureGroup, ...],
+        jump_ns: int,
+        patience_ns: int,
+    ) -> None:
+        self.config = config
+        self.groups = groups
+        self.is_vector = not isinstance(config, (CloudSource, ImageSource))
+        width = sum(group.width for group in groups)
+        capacity = int(np.ceil(config.history_sec * _MAX_RATE_HZ[config.type])) + 2
+        vector_columns = [(np.float32, (width,)), (np.bool_, (len(groups),))]
+        self.ring = RingBuffer(
+            capacity, config.history_ns, vector_columns if self.is_vector else [(object, ())]
+        )
+        self.gate = JumpGate(jump_ns)
+        self.epoch = 0
+        self.frame_id = ''
+        self.received = 0
+        self.rejected: Counter[Reason] = Counter()
+        self.notes: Counter[Reason] = Counter()
+        self.last_arrival_ns: int | None = None
+        self._patience_ns = patience_ns
+        self._arrivals: deque[tuple[int, int]] = deque(maxlen=_PERIODS_KEPT + 1)
+        self._period_ns: int | None = None
+
+    @property
+    def heard(self) -> bool:
+        """Whether a sample of this source was ever accepted."""
+        return self.gate.newest_ns is not None
+
+    def insert(self, sample: Arrival) -> bool:
+        """Put a sample into the ring buffer; False if the ring refused it."""
+        reason = self.ring.insert(sample.t_ns, *sample.row)
+        if reason is not None:
+            self.rejected[reason] += 1
+            return False
+        self.last_arrival_ns = sample.arrival_ns
+        self._arrivals.append((sample.arrival_ns, sample.t_ns))
+        self._period_ns = None
+        return True
+
+    def period_ns(self) -> int | None:
+        """
+        Typical time between samples, None before the second one.
+
+        The median by stamps, or the mean by arrival where that is longer, as it is for a bag
+        that plays slowly or a driver that sends in bursts.
+        """
+        n = len(self._arrivals)
+        if self._period_ns is None and n > 1:
+            stamps = sorted(t_ns for _, t_ns in self._arrivals)
+            steps = [after - before for before, after in zip(stamps[:-1], stamps[1:], strict=True)]
+            mean_ns = (self._arrivals[-1][0] - self._arrivals[0][0]) // (n - 1)
+            self._period_ns = max(int(median(steps)), mean_ns)
+        return self._period_ns
+
+    def silent_from_ns(self) -> int | None:
+        """
+        Arrival time from which the source counts as silent, None if it was never heard.
+
+        Three of its periods, but no less than a frame would wait anyway: 8 ms without a sample
+        is ordinary transport jitter, even for an IMU at 400 Hz.
+        """
+        if self.last_arrival_ns is None:
+            return None
+        rhythm_ns = _SILENT_PERIODS * (self.period_ns() or 0)
+        return self.last_arrival_ns + max(rhythm_ns, self._patience_ns)
+
+    def is_silent(self, now_ns: int) -> bool:
+        """Whether nothing came for longer than this source's own rhythm explains."""
+        silent_from_ns = self.silent_from_ns()
+        return silent_from_ns is not None and now_ns >= silent_from_ns
+
+    def flush(self, reason: Reason) -> None:
+        """Empty the ring buffer and forget the rhythm: a new epoch begins."""
+        self.ring.flush(reason)
+        self._arrivals.clear()
+        self._period_ns = None
+
+    def status(self, now_ns: int, epoch: int) -> SourceStatus:
+        """Return the account as of now; `epoch` is the pipeline's."""
+        state = 'ok'
+        if not self.heard:
+            state = 'unheard'
+        elif self.epoch != epoch:
+            state = 'other_epoch'
+        elif self.is_silent(now_ns):
+            state = 'silent'
+        return SourceStatus(
+            received=self.received,
+            buffered=len(self.ring) + self.gate.held,
+            used=self.ring.used,
+            expired=self.ring.expired,
+            dropped=dict(self.rejected + self.ring.dropped),
+            notes=dict(self.notes),
+            newest_ns=self.gate.newest_ns,
+            last_arrival_ns=self.last_arrival_ns,
+            period_ns=self.period_ns(),
+            state=state,
+        )
