@@ -9,37 +9,42 @@ live node, a YAML file and a data loader end up with the same object.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from robocache_ros.consistency import RATE, check_together
 from robocache_ros.grid import Grid, VoxelSpec
+from robocache_ros.output_config import EVERY, FeatureConfig, VoxelConfig
 from robocache_ros.parameter_names import ROS_GROUPS, ROS_NAMES, judge_names
 from robocache_ros.parameters import (
     ConfigError,
     Parameter,
     Problems,
-    listed,
+    check_distinct,
+    check_given,
+    given_in,
     parameter,
     parameters_in,
     settle,
     shown,
+    values_in,
 )
-from robocache_ros.source_config import (
+from robocache_ros.params_file import read_params_file
+from robocache_ros.source_config import SourceConfig
+from robocache_ros.source_kinds import (
     DEFAULT_TYPES,
     SOURCE_TYPES,
     CloudSource,
     ImageSource,
     ImuSource,
     JointStateSource,
-    SourceConfig,
-    check_distinct,
-    resolution_field,
     type_parameter,
 )
-from robocache_ros.voxel_config import EVERY, VoxelConfig
 
 __all__ = [
     'CloudSource',
@@ -54,43 +59,17 @@ __all__ = [
     'parameters_of',
 ]
 
-RATE = 'rate'  # the trigger that is no source
-
 _NAME = re.compile('[a-z][a-z0-9_]*')
-_FRAME = re.compile(r'([^\s/]\S*)?')
-
-
-@dataclass(frozen=True)
-class FeatureConfig:
-    """The rows of the feature tensor."""
-
-    targets: int = parameter(
-        10,
-        'Rows of the feature tensor: times at which every source is resampled, the last of '
-        'them the time of the frame.',
-        unit='rows',
-        low=1,
-        high=10000,
-    )
-    target_rate_hz: float = parameter(
-        50.0, 'Rate of these times.', unit='Hz', low=0.01, high=100000.0
-    )
-
-    def __post_init__(self) -> None:
-        settle(self, 'features.')
-
-    @property
-    def window_sec(self) -> float:
-        """Time the rows cover."""
-        return self.targets / self.target_rate_hz
-
+_log = logging.getLogger(__name__)
 
 SOURCES = Parameter(
     'sources',
     'texts',
     ('lidar', 'camera', 'imu'),
-    'Names of the sources; each has a block of its name with the parameters below.',
+    'Names of the sources; each has a block of its name.',
 )
+DEFAULTS = {name: DEFAULT_TYPES[name] for name in SOURCES.default}
+TRIGGER = 'lidar'
 
 
 @dataclass(frozen=True)
@@ -99,7 +78,7 @@ class Config:
 
     sources: tuple[SourceConfig, ...]
     trigger: str = parameter(
-        'lidar',
+        TRIGGER,
         'What makes a frame: a sample of this source, or `rate`, a fixed rate in data time.',
     )
     trigger_rate_hz: float = parameter(
@@ -146,14 +125,8 @@ class Config:
     def __post_init__(self) -> None:
         settle(self)
         object.__setattr__(self, 'sources', tuple(self.sources))
-        problems = Problems()
-        with problems.collected():
-            _check_names(tuple(source.name for source in self.sources))
-        self._check_references(problems)
-        for source in self.sources:
-            self._check_source(source, problems)
-        self._check_resolutions(problems)
-        problems.refuse()
+        _check_names(tuple(source.name for source in self.sources))
+        check_together(self)
 
     @classmethod
     def from_mapping(cls, flat: Mapping[str, Any]) -> Config:
@@ -166,22 +139,39 @@ class Config:
         types = source_types(flat)
         with problems.collected():
             judge_names(flat, _known_names(types), types)
-        given = _given(parameters_in(cls), flat)
-        trigger = given.get('trigger', parameters_in(cls)['trigger'].default)
         sources = []
         for name, kind in types.items():
             with problems.collected():
-                sources.append(_source_from(flat, name, kind, name == trigger))
+                required = name == flat.get('trigger', TRIGGER)
+                sources.append(SOURCE_TYPES[kind].from_mapping(name, flat, required))
+        given = given_in(cls, flat)
         with problems.collected():
-            given['voxels'] = VoxelConfig(**_given(parameters_in(VoxelConfig, 'voxels.'), flat))
+            given['voxels'] = VoxelConfig(**given_in(VoxelConfig, flat, 'voxels.'))
         with problems.collected():
-            features = _given(parameters_in(FeatureConfig, 'features.'), flat)
-            given['features'] = FeatureConfig(**features)
+            given['features'] = FeatureConfig(**given_in(FeatureConfig, flat, 'features.'))
         with problems.collected():
-            for name, about in parameters_in(cls).items():
-                about.parse(given.get(name, about.default))
+            check_given(cls, given)
         problems.refuse()
         return cls(tuple(sources), **given)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, node: str = '/preprocessor') -> Config:
+        """Build from a ROS parameters file, without ROS, as the node of this full name would."""
+        flat = read_params_file(path, node)
+        config = cls.from_mapping(flat)
+        for notice in config.notices(flat):
+            _log.warning('%s: %s', path, notice)
+        return config
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return every parameter by its ROS name; `from_mapping` makes an equal Config of it."""
+        flat: dict[str, Any] = {'sources': [source.name for source in self.sources]}
+        flat |= values_in(self)
+        flat |= values_in(self.voxels, 'voxels.')
+        flat |= values_in(self.features, 'features.')
+        for source in self.sources:
+            flat |= source.to_mapping()
+        return flat
 
     def source(self, name: str) -> SourceConfig:
         """Return the source `name`; KeyError when there is none."""
@@ -216,19 +206,6 @@ class Config:
             },
         )
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Return every parameter by its ROS name; `from_mapping` makes an equal Config of it."""
-        flat: dict[str, Any] = {'sources': [source.name for source in self.sources]}
-        flat.update(_values(self))
-        flat.update(_values(self.voxels, 'voxels.'))
-        flat.update(_values(self.features, 'features.'))
-        for source in self.sources:
-            flat[f'{source.name}.type'] = source.type
-            flat.update(_values(source, f'{source.name}.'))
-            for name, step in getattr(source, 'resolutions', {}).items():
-                flat[f'{source.name}.fields.{name}.resolution'] = step
-        return flat
-
     def notices(self, flat: Mapping[str, Any]) -> tuple[str, ...]:
         """Return a sentence for each kind of name in `flat` that changes nothing."""
         types = {source.name: source.type for source in self.sources}
@@ -244,54 +221,6 @@ class Config:
             *judge_names(flat, _known_names(types), types),
             *((unused,) if resolutions else ()),
         )
-
-    def _check_references(self, problems: Problems) -> None:
-        names = [source.name for source in self.sources]
-        clouds = [source.name for source in self.cloud_sources()]
-        problems.check(
-            self.trigger in (*names, RATE),
-            f'trigger must be one of {", ".join((*names, RATE))}, not {shown(self.trigger)}',
-        )
-        strange = [name for name in self.voxels.sources if name not in (*clouds, EVERY)]
-        problems.check(
-            not strange,
-            f'voxels.sources must be ["*"] or among the cloud sources {listed(clouds)}, '
-            f'not {listed(strange)}',
-        )
-        problems.check(
-            _FRAME.fullmatch(self.output_frame) is not None,
-            f'output_frame must be a frame name without blanks and leading /, or "", '
-            f'not {shown(self.output_frame)}',
-        )
-
-    def _check_source(self, source: SourceConfig, problems: Problems) -> None:
-        needed = self.features.window_sec + self.timeout_sec
-        problems.check(
-            source.history_sec >= needed,
-            f'{source.name}.history_sec must be at least {needed:.6g} s, that is features.targets '
-            f'{self.features.targets} / features.target_rate_hz '
-            f'{self.features.target_rate_hz:.6g} + timeout_sec {self.timeout_sec:.6g}, '
-            f'not {source.history_sec:.6g}',
-        )
-        if isinstance(source, CloudSource):
-            dims = self.grid.dims[::-1]
-            problems.check(
-                all(part <= n for part, n in zip(source.occupancy_shape, dims, strict=True)),
-                f'{source.name}.occupancy_shape must have at most as many cells as the voxel '
-                f'grid, {shown(dims)} in z, y, x, not {shown(source.occupancy_shape)}',
-            )
-
-    def _check_resolutions(self, problems: Problems) -> None:
-        """One field has one resolution: its sums over all clouds of a frame are one number."""
-        seen: dict[str, tuple[str, float]] = {}
-        for source in self.voxel_sources():
-            for name, step in source.resolutions.items():
-                other, its_step = seen.setdefault(name, (source.name, step))
-                problems.check(
-                    its_step == step,
-                    f'{source.name}.fields.{name}.resolution must be {its_step!r} like that of '
-                    f'{other}, which fills the same grid, not {step!r}',
-                )
 
 
 def source_types(flat: Mapping[str, Any]) -> dict[str, str]:
@@ -309,10 +238,10 @@ def source_types(flat: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parameters_of(
-    types: Mapping[str, str] | None = None, trigger: str = 'lidar'
+    types: Mapping[str, str] | None = None, trigger: str = TRIGGER
 ) -> tuple[Parameter, ...]:
     """Return the parameters there are with these sources (default: ours), in reading order."""
-    types = {name: DEFAULT_TYPES[name] for name in SOURCES.default} if types is None else types
+    types = DEFAULTS if types is None else types
     table = [SOURCES, *parameters_in(Config).values()]
     table += parameters_in(VoxelConfig, 'voxels.').values()
     table += parameters_in(FeatureConfig, 'features.').values()
@@ -328,6 +257,7 @@ def _known_names(types: Mapping[str, str]) -> list[str]:
 
 def _check_names(names: tuple[str, ...]) -> None:
     problems = Problems()
+    problems.check(len(names) > 0, 'sources must name at least one source, not []')
     for name in names:
         problems.check(
             _NAME.fullmatch(name) is not None and name not in RESERVED,
@@ -336,30 +266,6 @@ def _check_names(names: tuple[str, ...]) -> None:
         )
     check_distinct(problems, 'sources', names)
     problems.refuse()
-
-
-def _given(table: Mapping[str, Parameter], flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a section that `flat` holds, by field name."""
-    return {name: flat[about.name] for name, about in table.items() if about.name in flat}
-
-
-def _source_from(flat: Mapping[str, Any], name: str, kind: str, required: bool) -> SourceConfig:
-    about = SOURCE_TYPES[kind]
-    given = {'required': required, **_given(about.parameters(name), flat)}
-    if issubclass(about, CloudSource):
-        given['resolutions'] = {
-            field_name: value
-            for key, value in flat.items()
-            if key.startswith(f'{name}.')
-            and (field_name := resolution_field(key.removeprefix(f'{name}.')))
-        }
-    return about(name, **given)
-
-
-def _values(section: Any, prefix: str = '') -> dict[str, Any]:
-    """Return the parameters of a section by ROS name, arrays as lists."""
-    values = {p.name: getattr(section, f) for f, p in parameters_in(type(section), prefix).items()}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
 
 # A source of such a name would make `trigger: rate` or a parameter name ambiguous.

@@ -186,13 +186,42 @@ def parameters_in(section: type, prefix: str = '') -> dict[str, Parameter]:
     }
 
 
-def settle(section: Any, prefix: str = '') -> None:
-    """Check every parameter of a frozen dataclass and set it to its parsed value."""
+def given_in(section: type, flat: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    """Return by field name those parameters of a dataclass that `flat` holds by ROS name."""
+    table = parameters_in(section, prefix)
+    return {field: flat[about.name] for field, about in table.items() if about.name in flat}
+
+
+def values_in(section: Any, prefix: str = '') -> dict[str, Any]:
+    """Return the parameters of a dataclass instance by ROS name, with lists for arrays."""
+    table = parameters_in(type(section), prefix)
+    values = {about.name: getattr(section, field) for field, about in table.items()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+
+
+def check_given(section: type, given: Mapping[str, Any]) -> None:
+    """Check the given parameters of a dataclass, by field name."""
     problems = Problems()
-    for name, about in parameters_in(type(section), prefix).items():
-        with problems.collected():
-            object.__setattr__(section, name, about.parse(getattr(section, name)))
+    for field, about in parameters_in(section).items():
+        if field in given:
+            with problems.collected():
+                about.parse(given[field])
     problems.refuse()
+
+
+def settle(section: Any, prefix: str = '') -> None:
+    """Check every parameter of a frozen dataclass instance and set it to its parsed value."""
+    problems = Problems()
+    for field, about in parameters_in(type(section), prefix).items():
+        with problems.collected():
+            object.__setattr__(section, field, about.parse(getattr(section, field)))
+    problems.refuse()
+
+
+def check_distinct(problems: Problems, name: str, values: tuple[str, ...]) -> None:
+    """Refuse a list that names something twice."""
+    twice = sorted({value for value in values if values.count(value) > 1})
+    problems.check(not twice, f'{name} must name everything once, not {shown(twice)} twice')
 
 
 def shown(value: Any) -> str:

@@ -1,32 +1,31 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of one source: what every source has, and what its kind adds."""
+"""The configuration of one source: what every source has."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from robocache_ros.parameters import Parameter, Problems, parameter, parameters_in, settle, shown
-
-# What a source of this name is unless its block says otherwise.
-DEFAULT_TYPES = {
-    'lidar': 'pointcloud2',
-    'camera': 'image',
-    'imu': 'imu',
-    'joints': 'joint_state',
-}
-MAX_CELLS_PER_SOURCE = 65536  # feature values of one image grid or one coarse occupancy
+from robocache_ros.parameters import (
+    Parameter,
+    Problems,
+    given_in,
+    parameter,
+    parameters_in,
+    settle,
+    shown,
+    values_in,
+)
 
 _TOKEN = r'(?:[A-Za-z_]|\{[a-z]+\})(?:[A-Za-z0-9_]|\{[a-z]+\})*'
-_RESOLUTION = re.compile(r'fields\.(.+)\.resolution')
 _TOPIC = re.compile(rf'(?:~/|/)?{_TOKEN}(?:/{_TOKEN})*')
 
 
-def _depth(default: int) -> Any:
+def depth_parameter(default: int) -> Any:
+    """Return the field `depth`, whose default every kind has of its own."""
     return parameter(
         default,
         'Messages the subscription queues; enough for the time the node may be busy.',
@@ -37,7 +36,8 @@ def _depth(default: int) -> Any:
     )
 
 
-def _wait(default: str) -> Any:
+def wait_parameter(default: str) -> Any:
+    """Return the field `wait`, whose default every kind has of its own."""
     return parameter(
         default,
         'What a frame waits for: `until_t_ref`, a sample at or after the time of the frame; '
@@ -49,7 +49,7 @@ def _wait(default: str) -> Any:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """What every source has. Use one of the subclasses: the class is the type of the source."""
+    """What every source has. The kinds are in source_kinds.py."""
 
     type: ClassVar[str]
     topic_suffix: ClassVar[str]
@@ -68,7 +68,7 @@ class SourceConfig:
         'else best effort.',
         choices=('auto', 'reliable', 'best_effort'),
     )
-    depth: int = _depth(5)
+    depth: int = depth_parameter(5)
     history_sec: float = parameter(
         2.0,
         'How long samples are kept; has to cover the feature window and `timeout_sec`.',
@@ -101,7 +101,7 @@ class SourceConfig:
         'Whether a frame without anything valid of this source is dropped and counted.',
         default_text='true for the trigger, else false',
     )
-    wait: str = _wait('newest')
+    wait: str = wait_parameter('newest')
 
     def __post_init__(self) -> None:
         if self.topic is None:
@@ -132,6 +132,15 @@ class SourceConfig:
         found['required'] = replace(found['required'], default=required)
         return found
 
+    @classmethod
+    def from_mapping(cls, name: str, flat: Mapping[str, Any], required: bool) -> SourceConfig:
+        """Build the source `name` from ROS parameter names; `required` is only a default."""
+        return cls(name, **{'required': required, **given_in(cls, flat, f'{name}.')})
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return every parameter of the block by its ROS name."""
+        return {f'{self.name}.type': self.type, **values_in(self, f'{self.name}.')}
+
     @property
     def history_ns(self) -> int:
         """`history_sec` in nanoseconds."""
@@ -146,174 +155,3 @@ class SourceConfig:
     def time_offset_ns(self) -> int:
         """`time_offset_sec` in nanoseconds."""
         return round(self.time_offset_sec * 1e9)
-
-
-@dataclass(frozen=True)
-class CloudSource(SourceConfig):
-    """A sensor_msgs/PointCloud2 topic."""
-
-    type: ClassVar[str] = 'pointcloud2'
-    topic_suffix: ClassVar[str] = 'points'
-
-    occupancy_shape: tuple[int, int, int] = parameter(
-        (4, 8, 8),
-        'Cells of the coarse occupancy among the features, in z, y and x; the voxel grid is '
-        'divided into them.',
-        unit='cells',
-        size=3,
-        low=1,
-        high=1024,
-    )
-    input_origin: tuple[float, float, float] = parameter(
-        (0.0, 0.0, 0.0),
-        'Subtracted from float64 coordinates before they become float32, for clouds in map '
-        'coordinates.',
-        unit='m',
-        size=3,
-        low=-1e9,
-        high=1e9,
-    )
-    # From `S.fields.F.resolution`: the step that sums of the field F are rounded to.
-    resolutions: Mapping[str, float] = field(default_factory=dict, hash=False)
-
-    def _check(self, problems: Problems) -> None:
-        _check_cells(problems, f'{self.name}.occupancy_shape', self.occupancy_shape)
-        object.__setattr__(self, 'resolutions', dict(self.resolutions))
-        for name, step in self.resolutions.items():
-            with problems.collected():
-                step = resolution_parameter(self.name, name).parse(step)
-                self.resolutions[name] = step  # type: ignore[index]
-                problems.check(
-                    math.frexp(step)[0] == 0.5,
-                    f'{self.name}.fields.{name}.resolution must be a power of two such as 1, '
-                    f'0.5 or 0.00390625, not {step!r}; the nearest is '
-                    f'{2.0 ** round(math.log2(step))!r}',
-                )
-
-
-@dataclass(frozen=True)
-class ImageSource(SourceConfig):
-    """A sensor_msgs/Image topic."""
-
-    type: ClassVar[str] = 'image'
-    topic_suffix: ClassVar[str] = 'image'
-
-    grid: tuple[int, int] = parameter(
-        (8, 8),
-        'Rows and columns of the grid of area means that an image becomes.',
-        unit='cells',
-        size=2,
-        low=1,
-        high=1024,
-    )
-    channels: str = parameter(
-        'mono',
-        'Values per grid cell: `mono`, one; `rgb`, three, whatever the encoding of the image.',
-        choices=('mono', 'rgb'),
-    )
-
-    def _check(self, problems: Problems) -> None:
-        _check_cells(problems, f'{self.name}.grid', self.grid)
-
-
-@dataclass(frozen=True)
-class ImuSource(SourceConfig):
-    """A sensor_msgs/Imu topic."""
-
-    type: ClassVar[str] = 'imu'
-    topic_suffix: ClassVar[str] = 'data'
-
-    depth: int = _depth(200)
-    wait: str = _wait('until_t_ref')
-
-
-@dataclass(frozen=True)
-class JointStateSource(SourceConfig):
-    """A sensor_msgs/JointState topic."""
-
-    type: ClassVar[str] = 'joint_state'
-    topic_suffix: ClassVar[str] = 'joint_states'
-
-    depth: int = _depth(200)
-    wait: str = _wait('until_t_ref')
-    joints: tuple[str, ...] = parameter(
-        None,
-        'Names of the joints, in the order of their features.',
-        kind='texts',
-        default_text='none: has to be given',
-    )
-    interfaces: tuple[str, ...] = parameter(
-        ('position',),
-        'Which of their values are fused.',
-        choices=('position', 'velocity', 'effort'),
-    )
-
-    def __post_init__(self) -> None:
-        problems = Problems()
-        problems.check(
-            self.joints is not None,
-            f'{self.name}.joints is missing: list the joints of this source in the order of '
-            'their features, for example [shoulder, elbow]',
-        )
-        problems.refuse()
-        super().__post_init__()
-
-    def _check(self, problems: Problems) -> None:
-        check_distinct(problems, f'{self.name}.joints', self.joints)
-        check_distinct(problems, f'{self.name}.interfaces', self.interfaces)
-        problems.check('' not in self.joints, f'{self.name}.joints must not hold an empty name')
-
-
-SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
-    kind.type: kind for kind in (CloudSource, ImageSource, ImuSource, JointStateSource)
-}
-
-
-def type_parameter(name: str) -> Parameter:
-    """Return the parameter `S.type` of the source `name`."""
-    return Parameter(
-        f'{name}.type',
-        'text',
-        DEFAULT_TYPES.get(name),
-        'Kind of the message on the topic.',
-        choices=tuple(SOURCE_TYPES),
-        default_text='by name: '
-        + ', '.join(f'`{kind}` for `{name}`' for name, kind in DEFAULT_TYPES.items())
-        + '; other names have to give it',
-    )
-
-
-def resolution_parameter(source: str, field_name: str) -> Parameter:
-    """Return the parameter `S.fields.F.resolution`."""
-    return Parameter(
-        f'{source}.fields.{field_name}.resolution',
-        'number',
-        None,
-        'Power of two that values of the point field F are rounded to before they are summed '
-        'for a mean or sum channel; values up to 2^35 times as large fit.',
-        unit='unit of the field',
-        low=2.0**-60,
-        high=2.0**60,
-        default_text='1 for integer fields, 2^-18 for float fields',
-    )
-
-
-def resolution_field(key: str) -> str:
-    """Return F of the key `fields.F.resolution`, '' of any other key."""
-    match = _RESOLUTION.fullmatch(key)
-    return match[1] if match else ''
-
-
-def check_distinct(problems: Problems, name: str, values: tuple[str, ...]) -> None:
-    """Refuse a list that names something twice."""
-    twice = sorted({value for value in values if values.count(value) > 1})
-    problems.check(not twice, f'{name} must name everything once, not {shown(twice)} twice')
-
-
-def _check_cells(problems: Problems, name: str, shape: tuple[int, ...]) -> None:
-    cells = math.prod(shape)
-    problems.check(
-        cells <= MAX_CELLS_PER_SOURCE,
-        f'{name} must have at most {MAX_CELLS_PER_SOURCE} cells, not {cells} '
-        f'({" x ".join(map(str, shape))})',
-    )

@@ -1,20 +1,23 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The configuration of the voxel grid."""
+"""The configuration of the two outputs: the voxel grid and the rows of features."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 
-from robocache_ros.grid import Channel, Grid
-from robocache_ros.parameters import ConfigError, Problems, listed, parameter, settle, shown
-from robocache_ros.source_config import check_distinct
+from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
+from robocache_ros.parameters import (
+    ConfigError,
+    Problems,
+    check_distinct,
+    parameter,
+    settle,
+    shown,
+)
 
 EVERY = '*'  # in voxels.sources
-MAX_SPARSE_CELLS = 2**36
-MAX_DENSE_CELLS = 2**31 - 1
-MAX_POINTS = 2**27  # sums of more could overflow 64 bits
 
 
 @dataclass(frozen=True)
@@ -69,37 +72,25 @@ class VoxelConfig:
     def __post_init__(self) -> None:
         settle(self, 'voxels.')
         problems = Problems()
-        with problems.collected():
-            self._check_cells(problems)
-        with problems.collected():
-            self._check_channels(problems)
+        check_distinct(problems, 'voxels.channels', self.channels)
         check_distinct(problems, 'voxels.sources', self.sources)
         problems.check(
             EVERY not in self.sources or len(self.sources) == 1,
             f'voxels.sources must be ["*"] or names, not {shown(self.sources)}',
         )
+        for what in ('grid', 'parsed_channels'):
+            with problems.collected():
+                getattr(self, what)
         problems.refuse()
+        self._check_dense()
 
-    def _check_cells(self, problems: Problems) -> None:
-        nx, ny, nz = self.grid.dims
-        most, why = MAX_SPARSE_CELLS, 'a grid'
-        if self.dense != 'none':
-            most, why = MAX_DENSE_CELLS, f'voxels.dense: {self.dense}'
-        problems.check(
-            nx * ny * nz <= most,
-            f'voxels.voxel_size {shown(self.voxel_size)} in voxels.point_cloud_range '
-            f'{shown(self.point_cloud_range)} makes {nx} x {ny} x {nz} = {nx * ny * nz} voxels; '
-            f'{why} may have at most {most}',
-        )
-
-    def _check_channels(self, problems: Problems) -> None:
-        check_distinct(problems, 'voxels.channels', self.channels)
-        problems.check(
-            self.dense == 'none' or 'count' in self.channels,
-            f'voxels.dense: {self.dense} needs count among voxels.channels '
-            f'(it tells empty voxels from zeros), not only {listed(self.channels)}',
-        )
-        assert self.parsed_channels  # raises on an unknown one
+    def _check_dense(self) -> None:
+        if self.dense == 'none':
+            return
+        try:
+            VoxelSpec(self.grid, self.parsed_channels).check_dense()
+        except ValueError as error:
+            raise ConfigError(f'voxels.dense: {self.dense} is not possible: {error}') from error
 
     @cached_property
     def grid(self) -> Grid:
@@ -116,3 +107,27 @@ class VoxelConfig:
             return tuple(Channel.parse(name) for name in self.channels)
         except ValueError as error:
             raise ConfigError(f'voxels.channels: {error}') from error
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """The rows of the feature tensor."""
+
+    targets: int = parameter(
+        10,
+        'Rows of the feature tensor: times at which every source is resampled, the last of '
+        'them the time of the frame.',
+        unit='rows',
+        low=1,
+        high=10000,
+    )
+    target_rate_hz: float = parameter(
+        50.0, 'Rate of these times.', unit='Hz', low=0.01, high=100000.0
+    )
+    named: bool = parameter(
+        False,
+        'Also send the newest row with its names, as a JointState, on `~/features/named`.',
+    )
+
+    def __post_init__(self) -> None:
+        settle(self, 'features.')

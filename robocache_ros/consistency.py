@@ -1,0 +1,89 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What must fit together in a configuration and no part of it can check alone."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from robocache_ros.output_config import EVERY
+from robocache_ros.parameters import Problems, listed, shown
+from robocache_ros.source_config import SourceConfig
+from robocache_ros.source_kinds import CloudSource
+
+if TYPE_CHECKING:
+    from robocache_ros.config import Config
+
+RATE = 'rate'  # the trigger that is no source
+_FRAME = re.compile(r'([^\s/]\S*)?')
+
+
+def check_together(config: Config) -> None:
+    """Raise ConfigError with one sentence for everything that does not fit together."""
+    problems = Problems()
+    _check_trigger(config, problems)
+    _check_voxel_sources(config, problems)
+    for source in config.sources:
+        _check_history(config, source, problems)
+    for cloud in config.cloud_sources():
+        _check_occupancy(config, cloud, problems)
+    _check_resolutions(config, problems)
+    problems.check(
+        _FRAME.fullmatch(config.output_frame) is not None,
+        'output_frame must be a frame name without blanks and without a leading /, or "", '
+        f'not {shown(config.output_frame)}',
+    )
+    problems.refuse()
+
+
+def _check_trigger(config: Config, problems: Problems) -> None:
+    allowed = (*(source.name for source in config.sources), RATE)
+    problems.check(
+        config.trigger in allowed,
+        f'trigger must be one of {", ".join(allowed)}, not {shown(config.trigger)}',
+    )
+
+
+def _check_voxel_sources(config: Config, problems: Problems) -> None:
+    clouds = [source.name for source in config.cloud_sources()]
+    strange = [name for name in config.voxels.sources if name not in (*clouds, EVERY)]
+    problems.check(
+        not strange,
+        f'voxels.sources must be ["*"] or among the cloud sources {listed(clouds)}, '
+        f'not {listed(strange)}',
+    )
+
+
+def _check_history(config: Config, source: SourceConfig, problems: Problems) -> None:
+    """A frame may wait for `timeout_sec`; its oldest row still needs samples then."""
+    rows, rate = config.features.targets, config.features.target_rate_hz
+    needed = rows / rate + config.timeout_sec
+    problems.check(
+        source.history_sec >= needed,
+        f'{source.name}.history_sec must be at least {needed:.6g} s, that is features.targets '
+        f'{rows} / features.target_rate_hz {rate:.6g} + timeout_sec {config.timeout_sec:.6g}, '
+        f'not {source.history_sec:.6g}',
+    )
+
+
+def _check_occupancy(config: Config, cloud: CloudSource, problems: Problems) -> None:
+    shape = config.grid.shape
+    problems.check(
+        all(part <= n for part, n in zip(cloud.occupancy_shape, shape, strict=True)),
+        f'{cloud.name}.occupancy_shape must have at most as many cells as the voxel grid, '
+        f'{shown(shape)} in z, y, x, not {shown(cloud.occupancy_shape)}',
+    )
+
+
+def _check_resolutions(config: Config, problems: Problems) -> None:
+    """One field has one resolution: its sums over all clouds of a frame are one number."""
+    seen: dict[str, tuple[str, float]] = {}
+    for source in config.voxel_sources():
+        for name, step in source.resolutions.items():
+            other, its_step = seen.setdefault(name, (source.name, step))
+            problems.check(
+                its_step == step,
+                f'{source.name}.fields.{name}.resolution must be {its_step!r} like that of '
+                f'{other}, which fills the same grid, not {step!r}',
+            )

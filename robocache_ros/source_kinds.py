@@ -1,0 +1,203 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The kinds of sources there are, and what each adds to what every source has."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from robocache_ros.parameters import Parameter, Problems, check_distinct, given_in, parameter
+from robocache_ros.source_config import SourceConfig, depth_parameter, wait_parameter
+
+# What a source of this name is unless its block says otherwise.
+DEFAULT_TYPES = {
+    'lidar': 'pointcloud2',
+    'camera': 'image',
+    'imu': 'imu',
+    'joints': 'joint_state',
+}
+MAX_CELLS_PER_SOURCE = 65536  # feature values of one image grid or one coarse occupancy
+_RESOLUTION = re.compile(r'fields\.(.+)\.resolution')
+
+
+@dataclass(frozen=True)
+class CloudSource(SourceConfig):
+    """A sensor_msgs/PointCloud2 topic."""
+
+    type: ClassVar[str] = 'pointcloud2'
+    topic_suffix: ClassVar[str] = 'points'
+
+    occupancy_shape: tuple[int, int, int] = parameter(
+        (4, 8, 8),
+        'Cells of the coarse occupancy among the features, in z, y and x; the voxel grid is '
+        'divided into them.',
+        unit='cells',
+        size=3,
+        low=1,
+        high=1024,
+    )
+    input_origin: tuple[float, float, float] = parameter(
+        (0.0, 0.0, 0.0),
+        'Subtracted from float64 coordinates before they become float32, for clouds in map '
+        'coordinates.',
+        unit='m',
+        size=3,
+        low=-1e9,
+        high=1e9,
+    )
+    # From `S.fields.F.resolution`: the step that sums of the field F are rounded to.
+    resolutions: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def from_mapping(cls, name: str, flat: Mapping[str, Any], required: bool) -> CloudSource:
+        """Build the source `name` from ROS parameter names; `required` is only a default."""
+        keys = {key.removeprefix(f'{name}.'): key for key in flat if key.startswith(f'{name}.')}
+        steps = {resolution_field(key): flat[full] for key, full in keys.items()}
+        steps.pop('', None)
+        given = given_in(cls, flat, f'{name}.')
+        return cls(name, **{'required': required, **given}, resolutions=steps)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return every parameter of the block by its ROS name."""
+        steps = {resolution_parameter(self.name, f).name: s for f, s in self.resolutions.items()}
+        return {**super().to_mapping(), **steps}
+
+    def _check(self, problems: Problems) -> None:
+        _check_cells(problems, f'{self.name}.occupancy_shape', self.occupancy_shape)
+        object.__setattr__(self, 'resolutions', dict(self.resolutions))
+        for name, step in self.resolutions.items():
+            with problems.collected():
+                step = resolution_parameter(self.name, name).parse(step)
+                self.resolutions[name] = step  # type: ignore[index]
+                problems.check(
+                    math.frexp(step)[0] == 0.5,
+                    f'{self.name}.fields.{name}.resolution must be a power of two such as 1, '
+                    f'0.5 or 0.00390625, not {step!r}; the nearest is '
+                    f'{2.0 ** round(math.log2(step))!r}',
+                )
+
+
+@dataclass(frozen=True)
+class ImageSource(SourceConfig):
+    """A sensor_msgs/Image topic."""
+
+    type: ClassVar[str] = 'image'
+    topic_suffix: ClassVar[str] = 'image'
+
+    grid: tuple[int, int] = parameter(
+        (8, 8),
+        'Rows and columns of the grid of area means that an image becomes.',
+        unit='cells',
+        size=2,
+        low=1,
+        high=1024,
+    )
+    channels: str = parameter(
+        'mono',
+        'Values per grid cell: `mono`, one; `rgb`, three, whatever the encoding of the image.',
+        choices=('mono', 'rgb'),
+    )
+
+    def _check(self, problems: Problems) -> None:
+        _check_cells(problems, f'{self.name}.grid', self.grid)
+
+
+@dataclass(frozen=True)
+class ImuSource(SourceConfig):
+    """A sensor_msgs/Imu topic."""
+
+    type: ClassVar[str] = 'imu'
+    topic_suffix: ClassVar[str] = 'data'
+
+    depth: int = depth_parameter(200)
+    wait: str = wait_parameter('until_t_ref')
+
+
+@dataclass(frozen=True)
+class JointStateSource(SourceConfig):
+    """A sensor_msgs/JointState topic."""
+
+    type: ClassVar[str] = 'joint_state'
+    topic_suffix: ClassVar[str] = 'joint_states'
+
+    depth: int = depth_parameter(200)
+    wait: str = wait_parameter('until_t_ref')
+    joints: tuple[str, ...] = parameter(
+        None,
+        'Names of the joints, in the order of their features.',
+        kind='texts',
+        default_text='none: has to be given',
+    )
+    interfaces: tuple[str, ...] = parameter(
+        ('position',),
+        'Which of their values are fused.',
+        choices=('position', 'velocity', 'effort'),
+    )
+
+    def __post_init__(self) -> None:
+        problems = Problems()
+        problems.check(
+            self.joints is not None,
+            f'{self.name}.joints is missing: list the joints of this source in the order of '
+            'their features, for example [shoulder, elbow]',
+        )
+        problems.refuse()
+        super().__post_init__()
+
+    def _check(self, problems: Problems) -> None:
+        check_distinct(problems, f'{self.name}.joints', self.joints)
+        check_distinct(problems, f'{self.name}.interfaces', self.interfaces)
+        problems.check('' not in self.joints, f'{self.name}.joints must not hold an empty name')
+
+
+SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
+    kind.type: kind for kind in (CloudSource, ImageSource, ImuSource, JointStateSource)
+}
+
+
+def type_parameter(name: str) -> Parameter:
+    """Return the parameter `S.type` of the source `name`."""
+    return Parameter(
+        f'{name}.type',
+        'text',
+        DEFAULT_TYPES.get(name),
+        'Kind of the message on the topic.',
+        choices=tuple(SOURCE_TYPES),
+        default_text='by name: '
+        + ', '.join(f'`{kind}` for `{name}`' for name, kind in DEFAULT_TYPES.items())
+        + '; other names have to give it',
+    )
+
+
+def resolution_parameter(source: str, field_name: str) -> Parameter:
+    """Return the parameter `S.fields.F.resolution`."""
+    return Parameter(
+        f'{source}.fields.{field_name}.resolution',
+        'number',
+        None,
+        'Power of two that values of the point field F are rounded to before they are summed '
+        'for a mean or sum channel; values up to 2^35 times as large fit.',
+        unit='unit of the field',
+        low=2.0**-60,
+        high=2.0**60,
+        default_text='1 for integer fields, 2^-18 for float fields',
+    )
+
+
+def resolution_field(key: str) -> str:
+    """Return F of the key `fields.F.resolution`, '' of any other key."""
+    match = _RESOLUTION.fullmatch(key)
+    return match[1] if match else ''
+
+
+def _check_cells(problems: Problems, name: str, shape: tuple[int, ...]) -> None:
+    cells = math.prod(shape)
+    problems.check(
+        cells <= MAX_CELLS_PER_SOURCE,
+        f'{name} must have at most {MAX_CELLS_PER_SOURCE} cells, not {cells} '
+        f'({" x ".join(map(str, shape))})',
+    )
