@@ -38,22 +38,22 @@ def judge_names(
     foreign: list[str] = []
     for name in flat:
         block, _, key = name.partition('.')
-        if name in known or name in ROS_NAMES or (key and block in ROS_GROUPS):
+        if name in known or _is_resolution(block, key, types) or _is_of_ros(block, key):
             continue
-        if key and _is_source(block, flat) and block not in types:
+        if key and block not in types and _is_source(block, flat):
             idle[block] = None
             continue
         error = _misspelt_in_block(block, key, known, types) if key else _misspelt(name, known)
         if error:
             problems.check(False, f'unknown parameter {name}: {error}')
-        elif not (types.get(block) == 'pointcloud2' and resolution_field(key)):
+        else:
             foreign.append(name)
     problems.refuse()
     return (*_idle_notice(list(idle), types), *_foreign_notice(foreign))
 
 
 def _misspelt(name: str, known: Collection[str]) -> str:
-    """Say which parameter outside the groups was meant, if one is near."""
+    """Say which parameter outside the blocks was meant, if one is near."""
     meant = nearest(name, [*(k for k in known if '.' not in k), *GROUPS], limit=2)
     return f'did you mean {meant}?' if meant else ''
 
@@ -61,9 +61,7 @@ def _misspelt(name: str, known: Collection[str]) -> str:
 def _misspelt_in_block(
     block: str, key: str, known: Collection[str], types: Mapping[str, str]
 ) -> str:
-    """Say what was meant by `block.key`; nothing when it is right, or somebody else's."""
-    if types.get(block) == 'pointcloud2' and resolution_field(key):
-        return ''
+    """Say what was meant by the unknown `block.key`; nothing when it is somebody else's."""
     if block in types or block in GROUPS:
         keys = [name.partition('.')[2] for name in known if name.startswith(f'{block}.')]
         if types.get(block) == 'pointcloud2':
@@ -74,18 +72,26 @@ def _misspelt_in_block(
     if meant in GROUPS:
         return f'did you mean {meant}.{key}?'
     if meant or key in _SOURCE_KEYS or resolution_field(key):
-        meant = meant or nearest(block, types)
         return (
             f'{block} is not among sources {listed(list(types))}; '
-            f'did you mean {meant}.{key}? (a source {block} would also need {block}.type)'
+            f'did you mean {meant or nearest(block, types)}.{key}? '
+            f'(a source {block} would also need {block}.type)'
         )
-    meant = nearest(block, [name for name in known if '.' not in name], limit=2)
-    return f'did you mean {meant}?' if meant else ''
+    return _misspelt(block, known)
+
+
+def _is_resolution(block: str, key: str, types: Mapping[str, str]) -> bool:
+    return types.get(block) == 'pointcloud2' and resolution_field(key) != ''
+
+
+def _is_of_ros(block: str, key: str) -> bool:
+    return block in (ROS_GROUPS if key else ROS_NAMES)
 
 
 def _is_source(block: str, flat: Mapping[str, Any]) -> bool:
     """Tell whether a block describes a source whole, so that it only is not in use."""
-    return flat.get(f'{block}.type', DEFAULT_TYPES.get(block)) in SOURCE_TYPES
+    kind = flat.get(f'{block}.type', DEFAULT_TYPES.get(block))
+    return isinstance(kind, str) and kind in SOURCE_TYPES
 
 
 def _idle_notice(blocks: list[str], types: Mapping[str, str]) -> list[str]:

@@ -97,10 +97,12 @@ class Parameter:
         unit = f' {self.unit}' if self.unit else ''
         return f'{what} from {self.low:.12g} to {self.high:.12g}{unit}'
 
-    @property
-    def ros_default(self) -> Any:
-        """The default as a YAML file would say it: lists for arrays."""
-        return list(self.default) if isinstance(self.default, tuple) else self.default
+    def to_ros(self, value: Any) -> Any:
+        """Return a valid value as ROS types it: lists for arrays, a float for every number."""
+        parsed = self.parse(value)
+        if self.kind == 'numbers_or_one' and isinstance(value, numbers.Real):
+            return float(value)
+        return list(parsed) if isinstance(parsed, tuple) else parsed
 
     def _integer(self, value: Any) -> int | None:
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
@@ -228,7 +230,7 @@ def shown(value: Any) -> str:
     """Return a value for an error message: as YAML would show it, and not too long."""
     if isinstance(value, array.array | np.ndarray | tuple):
         value = list(value)
-    text = 'nothing' if value is None else repr(value)
+    text = 'an empty list or nothing' if value is None else repr(value)
     return text if len(text) <= _SHOWN_CHARS else f'{text[:_SHOWN_CHARS]}...'
 
 
