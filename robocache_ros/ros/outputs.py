@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import JointState, PointCloud2, PointField
@@ -62,7 +62,7 @@ class Outputs:
         self._about = node.create_publisher(String, '~/schema', schema_qos())
         self._about.publish(String(data=about))
 
-    def _publisher(self, message_type: type, name: str) -> LifecyclePublisher:
+    def _publisher(self, message_type: type, name: str) -> Any:
         return self._node.create_lifecycle_publisher(
             message_type,
             f'~/{name}',
@@ -72,20 +72,23 @@ class Outputs:
 
     def publish(self, frame: Frame) -> None:
         """Encode all messages of a frame, then send them, so that no half frame leaves."""
-        encode = self._encode_voxels if isinstance(frame, VoxelFrame) else self._encode_features
-        for publisher, message in encode(frame):
+        if isinstance(frame, VoxelFrame):
+            encoded = self._encode_voxels(frame)
+        else:
+            encoded = self._encode_features(frame)
+        for publisher, message in encoded:
             publisher.publish(message)
 
-    def _encode_voxels(self, frame: VoxelFrame) -> list[tuple[LifecyclePublisher, Any]]:
+    def _encode_voxels(self, frame: VoxelFrame) -> list[tuple[Any, Any]]:
         encoded = []
         if _wanted(self._voxels):
             encoded.append((self._voxels, to_cloud(voxels_table(frame), frame)))
-        if _wanted(self._dense):
+        if frame.dense is not None and _wanted(self._dense):
             dense = to_multi_array(frame.dense, ('z', 'y', 'x', 'channel'))
             encoded.append((self._dense, dense))
         return encoded
 
-    def _encode_features(self, frame: FeatureFrame) -> list[tuple[LifecyclePublisher, Any]]:
+    def _encode_features(self, frame: FeatureFrame) -> list[tuple[Any, Any]]:
         encoded = []
         if _wanted(self._features):
             table = features_table(frame, self._schema)
@@ -169,7 +172,7 @@ def _header(frame: Frame) -> Header:
     return Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=frame.frame_id)
 
 
-def _wanted(publisher: LifecyclePublisher | None) -> bool:
+def _wanted(publisher: Any) -> bool:
     return (
         publisher is not None and publisher.is_activated and publisher.get_subscription_count() > 0
     )

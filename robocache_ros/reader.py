@@ -1,0 +1,273 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Both halves of a frame in one object, as NumPy arrays or torch tensors.
+
+A policy in ten lines::
+
+    import rclpy
+    from robocache_ros.reader import FrameReader, to_dense
+
+    rclpy.init()
+    node = rclpy.create_node('policy')
+    reader = FrameReader(node, '/preprocessor', tensor='torch')
+    while rclpy.ok():
+        frame = reader.wait(timeout_sec=1.0)
+        if frame is not None:
+            grid = to_dense(frame.voxels, frame.schema)  # [C, z, y, x]
+            action = policy(grid, frame.features.values)  # [T, F]
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.pairing import Pairing
+from robocache_ros.reading import (
+    FeatureRows,
+    VoxelRows,
+    has_voxels,
+    read_dense,
+    read_features,
+    read_schema,
+    read_voxels,
+    to_dense,
+    to_torch,
+)
+from robocache_ros.reasons import Rejected
+
+__all__ = [
+    'FeatureRows',
+    'FrameReader',
+    'PairedFrame',
+    'VoxelRows',
+    'read_dense',
+    'read_features',
+    'read_schema',
+    'read_voxels',
+    'to_dense',
+]
+
+# Frames that may pass without a schema before a reader complains: it is on its way at the start.
+_PATIENCE_FRAMES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class PairedFrame:
+    """Both halves of one frame; arrays are views of the messages, or torch tensors of the same."""
+
+    stamp_ns: int
+    frame_id: str
+    voxels: VoxelRows | None  # None where no source of the node is a cloud
+    features: FeatureRows
+    schema: dict[str, Any]  # as read_schema gives it
+
+
+class FrameReader:
+    """Subscribes to a node's voxels, features and schema, and pairs them by their exact stamp."""
+
+    def __init__(
+        self,
+        node: Any,
+        name: str = '/preprocessor',
+        *,
+        callback: Callable[[PairedFrame], None] | None = None,
+        tensor: str = 'numpy',
+        depth: int = 5,
+    ) -> None:
+        """
+        Subscribe on `node`, which the caller spins (or nobody: see `wait`).
+
+        Args:
+            node: any rclpy node, in this process of the preprocessor or another.
+            name: of the preprocessor; without a leading slash in the node's own namespace.
+            callback: gets every frame, in the executor's thread.
+            tensor: 'numpy', or 'torch' for tensors that share the memory of the messages
+                (uint32 columns as int32, which torch can compute with).
+            depth: messages queued per topic, and halves kept that wait for their other one.
+        """
+        if tensor not in ('numpy', 'torch'):
+            raise ValueError(f"tensor must be one of 'numpy', 'torch', not {tensor!r}")
+        self.paired = 0  # frames handed out
+        self.refused = 0  # pairs that do not fit the schema, or that came before it
+        self._pairing = Pairing(depth)
+        self._convert = to_torch() if tensor == 'torch' else None
+        self._node = node
+        self._name = name
+        self._callback = callback
+        self._depth = depth
+        self._schema: dict[str, Any] | None = None
+        self._said: set[str] = set()
+        self._fresh = threading.Condition()
+        self._newest: PairedFrame | None = None
+        self._waited_for: PairedFrame | None = None
+        self._executor: Any = None
+        self._subscriptions = self._subscribe()
+
+    def _subscribe(self) -> list[Any]:
+        from rclpy.qos import DurabilityPolicy, QoSProfile
+        from sensor_msgs.msg import PointCloud2
+        from std_msgs.msg import String
+
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        queued = QoSProfile(depth=self._depth)
+        subscribe = self._node.create_subscription
+        return [
+            subscribe(String, f'{self._name}/schema', self._on_schema, latched),
+            subscribe(PointCloud2, f'{self._name}/voxels', self._on_voxels, queued),
+            subscribe(PointCloud2, f'{self._name}/features', self._on_features, queued),
+        ]
+
+    @property
+    def unpaired(self) -> int:
+        """Messages whose other half never came."""
+        return self._pairing.unpaired
+
+    def latest(self) -> PairedFrame | None:
+        """Return the newest frame; the same one again until there is a newer, None before any."""
+        return self._newest
+
+    def wait(self, timeout_sec: float | None = None) -> PairedFrame | None:
+        """
+        Return the newest frame that `wait` has not returned yet, or None after the timeout.
+
+        A node that is in no executor is spun here. Otherwise its executor must be spinning in
+        another thread: a callback of the node itself would wait in vain.
+        """
+        deadline = None if timeout_sec is None else time.monotonic() + timeout_sec
+        executor = self._node.executor
+        if executor is None or self._node not in executor.get_nodes():
+            self._spin(deadline)
+        else:
+            self._sleep(deadline)
+        with self._fresh:
+            if not self._has_fresh():
+                return None
+            self._waited_for = self._newest
+            return self._newest
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        if self._executor is not None:
+            self._executor.shutdown()
+
+    def _has_fresh(self) -> bool:
+        return self._newest is not self._waited_for
+
+    def _spin(self, deadline: float | None) -> None:
+        from rclpy.executors import SingleThreadedExecutor
+
+        if self._executor is None:
+            self._executor = SingleThreadedExecutor(context=self._node.context)
+        self._executor.add_node(self._node)
+        try:
+            while not self._has_fresh() and self._has_time(deadline):
+                self._executor.spin_once(timeout_sec=_slice(deadline))
+        finally:
+            self._executor.remove_node(self._node)
+
+    def _sleep(self, deadline: float | None) -> None:
+        with self._fresh:
+            while not self._has_fresh() and self._has_time(deadline):
+                self._fresh.wait(_slice(deadline))
+
+    def _has_time(self, deadline: float | None) -> bool:
+        in_time = deadline is None or time.monotonic() < deadline
+        return in_time and bool(self._node.context.ok())
+
+    def _on_schema(self, message: Any) -> None:
+        try:
+            self._schema = read_schema(message)
+        except ValueError as error:
+            self._warn('schema', f'{self._name}/schema: {error}')
+
+    def _on_voxels(self, message: Any) -> None:
+        self._on_half(0, message)
+
+    def _on_features(self, message: Any) -> None:
+        self._on_half(1, message)
+
+    def _on_half(self, stream: int, message: Any) -> None:
+        try:
+            stamp = stamp_ns(message.header)
+            pair = self._pair(stream, stamp, message)
+            frame = None if pair is None else self._frame(stamp, *pair)
+        except Rejected as error:
+            self.refused += 1
+            self._warn(error.reason.key, f'{self._name}: {error}')
+            return
+        if frame is not None:
+            self._hand_over(frame)
+
+    def _pair(self, stream: int, stamp: int, message: Any) -> tuple[Any, Any] | None:
+        if self._schema is not None and not has_voxels(self._schema):
+            return None, message
+        with self._fresh:
+            return self._pairing.add(stream, stamp, message)
+
+    def _frame(self, stamp: int, voxels: Any, features: Any) -> PairedFrame | None:
+        rows = read_features(features)
+        schema = self._schema
+        if schema is None or rows.schema_id != schema['schema_id']:
+            self._refuse(rows.schema_id, schema)
+            return None
+        grid = None if voxels is None else read_voxels(voxels)
+        if self._convert is not None:
+            grid, rows = _converted(grid, self._convert), _converted(rows, self._convert)
+        return PairedFrame(stamp, rows.frame_id, grid, rows, schema)
+
+    def _hand_over(self, frame: PairedFrame) -> None:
+        with self._fresh:
+            self.paired += 1
+            self._newest = frame
+            self._fresh.notify_all()
+        if self._callback is not None:
+            self._callback(frame)
+
+    def _refuse(self, schema_id: int, schema: dict[str, Any] | None) -> None:
+        self.refused += 1
+        if schema is not None:
+            self._warn(
+                f'{schema_id} {schema["schema_id"]}',
+                f'frames of {self._name} have schema {schema_id:#010x}, but {self._name}/schema '
+                f'says {schema["schema_id"]:#010x}: refused. Two nodes on one name, or a bag '
+                'recorded with another configuration?',
+            )
+        elif self.refused == _PATIENCE_FRAMES:
+            self._warn(
+                'no schema',
+                f'frames of {self._name} arrive, but nothing on {self._name}/schema: refused. '
+                'Is the topic remapped, or missing from the bag?',
+            )
+
+    def _warn(self, about: str, sentence: str) -> None:
+        """Warn once about each thing."""
+        if about not in self._said:
+            self._said.add(about)
+            self._node.get_logger().warning(sentence)
+
+
+def _slice(deadline: float | None) -> float:
+    """Return how long to sleep in one go: a shutdown elsewhere must not go unnoticed for long."""
+    return 0.1 if deadline is None else min(0.1, max(0.0, deadline - time.monotonic()))
+
+
+def _converted(value: Any, convert: Callable[[Any], Any]) -> Any:
+    """Return a copy with every array in it converted, in dataclasses and mappings too."""
+    if isinstance(value, np.ndarray):
+        return convert(value)
+    if isinstance(value, Mapping):
+        return {key: _converted(part, convert) for key, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        parts = {field.name: getattr(value, field.name) for field in fields(value)}
+        return replace(value, **_converted(parts, convert))
+    return value
