@@ -12,9 +12,9 @@ from robocache_ros.grid import SparseVoxels, VoxelSpec
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from robocache_ros.backends.numpy_resample import Resampled
     from robocache_ros.codec.cloud import CloudView
     from robocache_ros.codec.image import ImageView
+    from robocache_ros.resampling import Fused, Resampled, Stream
 
 
 class BackendUnavailable(RuntimeError):
@@ -63,8 +63,17 @@ class Backend(Protocol):
         targets: IntArray,
         rule: str,
         max_gap_ns: int,
+        *,
+        dtype: str | None = None,
+        out_dtype: str = 'float32',
     ) -> Resampled:
         """Values [B, S, D] at `times` [B, S] resampled at `targets` [B, T], all in ns."""
+        ...
+
+    def fuse(
+        self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
+    ) -> Fused:
+        """Several streams resampled at `targets` [B, T], side by side."""
         ...
 
 

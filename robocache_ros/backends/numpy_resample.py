@@ -1,0 +1,203 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Values of streams at target times: the specification of fusion (numerics rules 6 and 7).
+
+At these sizes NumPy costs calls, not work: index arithmetic runs once over the rows of all
+streams together, [N, B, T], and only the values are touched stream by stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robocache_ros.backends.numpy_half import narrow, widen
+from robocache_ros.backends.numpy_slerp import slerp
+from robocache_ros.resampling import Fused, Resampled, Stream, stored_dtype
+from robocache_ros.samples import NEVER_SEEN_AGE_SEC, AnyArray, FloatArray, IntArray
+
+_BoolArray = npt.NDArray[np.bool_]
+
+
+class _Brackets(NamedTuple):
+    """Which samples surround each target, for all N streams; arrays are [N, B, T]."""
+
+    lower: IntArray  # sample before, as a row of the stream's values seen as [B * S, D]
+    upper: IntArray  # sample after, or `lower` where one sample gives the result
+    weight: FloatArray  # of `upper`; 0 where it is `lower`
+    valid: _BoolArray
+    age: FloatArray
+
+
+def resample(
+    times: IntArray,
+    values: AnyArray,
+    targets: IntArray,
+    rule: str,
+    max_gap_ns: int,
+    *,
+    dtype: str | None = None,
+    out_dtype: str = 'float32',
+    out: FloatArray | None = None,
+    valid: npt.NDArray[Any] | None = None,
+    age: FloatArray | None = None,
+) -> Resampled:
+    """
+    Resample one stream: times [B, S], values [B, S, D], targets [B, T], all int64 ns.
+
+    Times increase strictly, values are finite and below 2^126: the caller has seen to it.
+    `out` float32 [B, T, D], `valid` [B, T] and `age` float32 [B, T] are filled where given, as
+    views of a larger table for example. `valid` is 0 outside the samples and in gaps over
+    `max_gap_ns`, where the nearest sample is held; without samples, values are zeros (slerp:
+    the identity) and age 3600.
+    """
+    stream = Stream(times, values, rule, max_gap_ns, dtype)
+    found = _find_brackets((stream,), targets)
+    if out is None:
+        out = np.empty((*targets.shape, values.shape[2]), np.float32)
+    _blend(stream, found.lower[0], found.upper[0], found.weight[0], out)
+    lower, upper = _within_row(found.lower[0], times), _within_row(found.upper[0], times)
+    return Resampled(
+        narrow(out, out_dtype), _put(found.valid[0], valid), _put(found.age[0], age), lower, upper
+    )
+
+
+def fuse(streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32') -> Fused:
+    """
+    Resample streams of a batch to `targets` int64 [B, T] and lay their values side by side.
+
+    Each stream is what `resample` makes of it, to the bit.
+    """
+    found = _find_brackets(streams, targets)
+    ends = [0]
+    for stream in streams:
+        ends.append(ends[-1] + stream.values.shape[2])
+    columns = tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
+    out = np.empty((*targets.shape, ends[-1]), np.float32)
+    for k, stream in enumerate(streams):
+        _blend(stream, found.lower[k], found.upper[k], found.weight[k], out[..., columns[k]])
+    valid = np.ascontiguousarray(found.valid.transpose(1, 2, 0))
+    age = np.ascontiguousarray(found.age.transpose(1, 2, 0))
+    return Fused(narrow(out, out_dtype), valid, age, columns, (0,) * len(streams))
+
+
+def _find_brackets(streams: Sequence[Stream], targets: IntArray) -> _Brackets:
+    """Search all streams for all targets, and settle what the rules make of what was found."""
+    # A stream without samples is searched as one with a sample at 0; _blend knows better.
+    rows = [
+        s.times if s.times.shape[1] else np.zeros((len(targets), 1), np.int64) for s in streams
+    ]
+    flat, first, last, lower = _search(rows, targets)
+    t0 = flat.take(lower, mode='clip')
+    dt = targets - t0  # [N, B, T]; negative before the first sample
+    upper = lower + (dt > 0)
+    np.minimum(upper, last, out=upper)
+    gap = flat.take(upper, mode='clip')
+    gap -= t0  # 0 on an exact hit and outside the samples
+    # As unsigned numbers a negative dt is the largest of all: one compare for 0 <= dt <= gap.
+    valid = dt.view(np.uint64) <= gap.view(np.uint64)
+    max_gap = np.array([s.max_gap_ns for s in streams], np.int64)[:, None, None]
+    valid &= gap <= max_gap
+    weight = (dt / np.maximum(gap, 1)).astype(np.float32)
+    age = (dt / 1e9).astype(np.float32)
+    found = _Brackets(lower, upper, weight, valid, age)
+    all_valid = bool(valid.all())
+    for k, stream in enumerate(streams):
+        if stream.times.shape[1] == 0:
+            valid[k], age[k], weight[k] = False, NEVER_SEEN_AGE_SEC, 0.0
+        elif not (all_valid and stream.rule in ('linear', 'slerp')):
+            _settle(stream, found, k, dt[k], gap[k])
+    lower -= first
+    upper -= first
+    return found
+
+
+def _search(
+    rows: Sequence[IntArray], targets: IntArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """
+    All times end to end, and the last sample at or before each target (else the first of its row).
+
+    Returns times [sum of B * S], the first index of each stream [N, 1, 1], the last index of each
+    row [N, B, 1], and the samples [N, B, T] as indices into times.
+    """
+    batch, count = targets.shape
+    lower = np.empty((len(rows), batch, count), np.int64)
+    last = np.empty((len(rows), batch, 1), np.int64)
+    first = np.empty((len(rows), 1, 1), np.int64)
+    start = 0
+    for k, times in enumerate(rows):
+        first[k] = start
+        for b in range(batch):
+            # Without its first time, a row counts the samples after it: never below 0.
+            np.add(times[b, 1:].searchsorted(targets[b], 'right'), start, out=lower[k, b])
+            start += times.shape[1]
+            last[k, b] = start - 1
+    flat = np.concatenate([times.reshape(-1) for times in rows])
+    return flat, first, last, lower
+
+
+def _settle(stream: Stream, found: _Brackets, k: int, dt: IntArray, gap: IntArray) -> None:
+    """Where one sample alone gives the result, make it `lower` and `upper`, with weight 0."""
+    lower, upper, weight = found.lower[k], found.upper[k], found.weight[k]
+    nearer = np.minimum(dt, gap - dt)
+    later = np.where(dt > nearer, upper, lower)  # the nearest of both; the earlier when tied
+    if stream.rule == 'hold':
+        upper[...] = lower
+        np.less_equal(dt.view(np.uint64), np.uint64(stream.max_gap_ns), out=found.valid[k])
+    elif stream.rule == 'nearest':
+        inside = dt.view(np.uint64) <= gap.view(np.uint64)
+        np.logical_and(inside, nearer <= stream.max_gap_ns, out=found.valid[k])
+        lower[...] = later
+        upper[...] = later
+    else:
+        wide = gap > stream.max_gap_ns
+        np.copyto(lower, later, where=wide)
+        np.copyto(upper, later, where=wide)
+    weight *= lower != upper
+
+
+def _blend(
+    stream: Stream, lower: IntArray, upper: IntArray, weight: FloatArray, out: FloatArray
+) -> None:
+    """Values [B, T, D] between the samples `lower` and `upper` [B, T]: a + w * (b - a)."""
+    width = stream.values.shape[2]
+    if stream.times.shape[1] == 0:
+        out[...] = (0.0, 0.0, 0.0, 1.0) if stream.rule == 'slerp' else 0.0
+        return
+    rows = stream.values.reshape(-1, width)
+    dtype = stored_dtype(rows, stream.dtype)
+    if len(rows) < 2 * lower.size:  # widen each sample once rather than each time it is used
+        rows, dtype = widen(rows, dtype), 'float32'
+    a = widen(rows.take(lower, axis=0, mode='clip'), dtype)
+    if stream.rule in ('hold', 'nearest'):
+        out[...] = a
+        return
+    b = widen(rows.take(upper, axis=0, mode='clip'), dtype)
+    if stream.rule == 'slerp':
+        out[...] = slerp(a.reshape(-1, 4), b.reshape(-1, 4), weight.reshape(-1)).reshape(a.shape)
+        return
+    b -= a
+    b *= weight[..., None]
+    np.add(a, b, out=out)
+
+
+def _within_row(index: IntArray, times: IntArray) -> IntArray:
+    """Indices along S from those into [B * S]; -1 where there are no samples."""
+    batch, samples = times.shape
+    if samples == 0:
+        return np.full_like(index, -1)
+    if batch > 1:
+        index -= np.arange(0, batch * samples, samples)[:, None]
+    return index
+
+
+def _put(result: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
+    if out is None:
+        return result
+    out[...] = result
+    return out
