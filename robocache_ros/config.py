@@ -67,6 +67,7 @@ SOURCES = Parameter(
     'texts',
     ('lidar', 'camera', 'imu'),
     'Names of the sources; each has a block of its name.',
+    form='a list of distinct names of lower-case letters, digits and _',
 )
 DEFAULTS = {name: DEFAULT_TYPES[name] for name in SOURCES.default}
 TRIGGER = 'lidar'
@@ -80,10 +81,11 @@ class Config:
     trigger: str = parameter(
         TRIGGER,
         'What makes a frame: a sample of this source, or `rate`, a fixed rate in data time.',
+        form='the name of a source, or rate',
     )
     trigger_rate_hz: float = parameter(
         10.0,
-        'Frames per second with `trigger: rate`, on whole multiples of the period.',
+        'Frames per second when the trigger is `rate`, on whole multiples of the period.',
         unit='Hz',
         low=0.01,
         high=1000.0,
@@ -93,13 +95,14 @@ class Config:
     )
     on_timeout: str = parameter(
         'partial',
-        'Then: `partial`, send what is there, marked; `skip`, drop it and count it.',
+        'What happens to a frame after that: `partial`, it is sent as it is, marked; `skip`, it is '
+        'dropped and counted.',
         choices=('partial', 'skip'),
     )
     clock_jump_sec: float = parameter(
         1.0,
-        'Stamps that go back by more than this mean a new start of the clock: a looped bag, a '
-        'reset simulation. Buffers are then flushed.',
+        'Stamps that go back by more than this mean a new start of the clock, and buffers are '
+        'flushed: a looped bag, a reset simulation.',
         unit='s',
         low=0.001,
         high=3600.0,
@@ -108,10 +111,11 @@ class Config:
         '',
         'Frame of the outputs; clouds in another frame are left out.',
         default_text='`""`: the `frame_id` of the trigger cloud',
+        form='a frame name without blanks and without a leading /, or ""',
     )
     backend: str = parameter(
         'auto',
-        'What computes; `auto` picks, says why in `~/schema`.',
+        'What computes: `auto` picks, and says why in `~/schema`.',
         choices=('auto', 'numpy', 'cuda'),
     )
     device_id: int = parameter(0, 'Number of the GPU, for `cuda`.', low=0, high=255)

@@ -45,9 +45,12 @@ class VoxelConfig:
         ('count', 'mean_intensity'),
         'Values per voxel: `count`, `occupancy`, `centroid`, and `mean_F`, `min_F`, `max_F`, '
         '`sum_F` for any point field F.',
+        form='a list out of count, occupancy, centroid, mean_F, min_F, max_F, sum_F',
     )
     sources: tuple[str, ...] = parameter(
-        (EVERY,), 'Cloud sources that fill the grid; `"*"`: all of them.'
+        (EVERY,),
+        'Cloud sources that fill the grid; `"*"`: all of them.',
+        form='["*"] or a list of cloud sources',
     )
     max_points: int = parameter(
         1000000,

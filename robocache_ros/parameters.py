@@ -76,6 +76,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     size: int | None = None  # of an array; None: one or more
     default_text: str = ''  # where the default depends on name or kind of the source
+    form: str = ''  # the allowed set in words, where range and choices do not tell it
     read_only: bool = True
 
     def parse(self, value: Any) -> Any:
@@ -88,6 +89,8 @@ class Parameter:
     @property
     def allowed(self) -> str:
         """The allowed set in words."""
+        if self.form:
+            return self.form
         what = _WORDS[self.kind].format(size='' if self.size is None else f'{self.size} ')
         if self.choices:
             among = ', '.join(self.choices)
@@ -155,12 +158,12 @@ _PARSERS: Mapping[str, Callable[[Parameter, Any], Any]] = {
 _WORDS: Mapping[str, str] = {
     'bool': 'true or false',
     'integer': 'an integer',
-    'number': 'a finite number',
+    'number': 'a number',
     'text': 'a string',
     'integers': '{size}integers',
-    'numbers': '{size}finite numbers',
+    'numbers': '{size}numbers',
     'texts': 'a list of at least one string',
-    'numbers_or_one': 'one finite number or {size}of them',
+    'numbers_or_one': 'one number or {size}of them',
 }
 
 

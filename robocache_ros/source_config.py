@@ -32,7 +32,7 @@ def depth_parameter(default: int) -> Any:
         unit='messages',
         low=1,
         high=10000,
-        default_text='5 for clouds and images, 200 for IMU and joints',
+        default_text='5, or 200 for IMU and joints',
     )
 
 
@@ -43,7 +43,7 @@ def wait_parameter(default: str) -> Any:
         'What a frame waits for: `until_t_ref`, a sample at or after the time of the frame; '
         '`newest`, nothing, the newest sample at or before it is used.',
         choices=('until_t_ref', 'newest'),
-        default_text='`newest` for clouds and images, `until_t_ref` for IMU and joints',
+        default_text='`newest`, or `until_t_ref` for IMU and joints',
     )
 
 
@@ -57,10 +57,11 @@ class SourceConfig:
     name: str
     topic: str = parameter(
         None,
-        'Topic, relative to the namespace of the node.',
+        'Topic, relative to the namespace of the node; by default `S/points`, `S/image`, '
+        '`S/data` or `S/joint_states`, and `joint_states` for `joints`.',
         kind='text',
-        default_text='`lidar/points`, `camera/image`, `imu/data`, `joint_states` for the sources '
-        'of these names, else `S/points`, `S/image`, `S/data`, `S/joint_states` by type',
+        default_text='by name and type',
+        form='a ROS topic name',
     )
     qos: str = parameter(
         'auto',

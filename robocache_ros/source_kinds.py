@@ -34,7 +34,7 @@ class CloudSource(SourceConfig):
     occupancy_shape: tuple[int, int, int] = parameter(
         (4, 8, 8),
         'Cells of the coarse occupancy among the features, in z, y and x; the voxel grid is '
-        'divided into them.',
+        f'divided into them. At most {MAX_CELLS_PER_SOURCE} in all.',
         unit='cells',
         size=3,
         low=1,
@@ -71,12 +71,11 @@ class CloudSource(SourceConfig):
         object.__setattr__(self, 'resolutions', dict(self.resolutions))
         for name, step in self.resolutions.items():
             with problems.collected():
-                step = resolution_parameter(self.name, name).parse(step)
-                self.resolutions[name] = step  # type: ignore[index]
+                about = resolution_parameter(self.name, name)
+                self.resolutions[name] = step = about.parse(step)  # type: ignore[index]
                 problems.check(
                     math.frexp(step)[0] == 0.5,
-                    f'{self.name}.fields.{name}.resolution must be a power of two such as 1, '
-                    f'0.5 or 0.00390625, not {step!r}; the nearest is '
+                    f'{about.name} must be {about.allowed}, not {step!r}; the nearest is '
                     f'{2.0 ** round(math.log2(step))!r}',
                 )
 
@@ -90,7 +89,8 @@ class ImageSource(SourceConfig):
 
     grid: tuple[int, int] = parameter(
         (8, 8),
-        'Rows and columns of the grid of area means that an image becomes.',
+        'Rows and columns of the grid of area means that an image becomes. At most '
+        f'{MAX_CELLS_PER_SOURCE} cells in all.',
         unit='cells',
         size=2,
         low=1,
@@ -131,6 +131,7 @@ class JointStateSource(SourceConfig):
         'Names of the joints, in the order of their features.',
         kind='texts',
         default_text='none: has to be given',
+        form='a list of distinct names',
     )
     interfaces: tuple[str, ...] = parameter(
         ('position',),
@@ -165,11 +166,11 @@ def type_parameter(name: str) -> Parameter:
         f'{name}.type',
         'text',
         DEFAULT_TYPES.get(name),
-        'Kind of the message on the topic.',
+        'Kind of the message on the topic; other names than '
+        + ', '.join(f'`{name}` ({kind})' for name, kind in DEFAULT_TYPES.items())
+        + ' have to give it.',
         choices=tuple(SOURCE_TYPES),
-        default_text='by name: '
-        + ', '.join(f'`{kind}` for `{name}`' for name, kind in DEFAULT_TYPES.items())
-        + '; other names have to give it',
+        default_text='by name',
     )
 
 
@@ -184,6 +185,7 @@ def resolution_parameter(source: str, field_name: str) -> Parameter:
         unit='unit of the field',
         low=2.0**-60,
         high=2.0**60,
+        form='a power of two from 2^-60 to 2^60, such as 1, 0.5 or 0.00390625',
         default_text='1 for integer fields, 2^-18 for float fields',
     )
 
