@@ -205,8 +205,9 @@ class Assembler:
             table.valid[:, place.number] = resampled.valid[0]
             table.age[:, place.number] = resampled.age[0]
             if len(times):
-                used.update(times[resampled.lower[0]].tolist())
-                used.update(times[resampled.upper[0]].tolist())
+                aged_by = np.maximum(times.searchsorted(targets, side='right') - 1, 0)
+                for chosen in (aged_by, resampled.lower[0], resampled.upper[0]):
+                    used.update(times[chosen].tolist())
         return tuple(sorted(used))
 
 

@@ -66,10 +66,11 @@ class RateTrigger:
         data_time_ns = self._timeline.data_time_ns(arrival_ns)
         if data_time_ns is None:
             return []
+        if self._last_tick is None:
+            self._last_tick = self._tick_at(data_time_ns - 1)  # no tick before there is data
         tick = self._tick_at(data_time_ns)
-        first = tick if self._last_tick is None else self._last_tick + 1
-        first = max(first, tick - self._longest_fill + 1)
-        self._last_tick = tick if self._last_tick is None else max(tick, self._last_tick)
+        first = max(self._last_tick + 1, tick - self._longest_fill + 1)
+        self._last_tick = max(tick, self._last_tick)
         return [Pending(self._time_of(k), arrival_ns) for k in range(first, tick + 1)]
 
     def reset(self) -> None:

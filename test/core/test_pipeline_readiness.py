@@ -1,0 +1,205 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When frames go out: what they wait for, how long, and what happens then."""
+
+from __future__ import annotations
+
+import pytest
+
+from robocache_ros.reasons import Reason
+from small_robot import Drive, cloud, image, imu, make_pipeline
+
+POINT = cloud((0.5, 0.5, 0.5))
+
+
+def test_with_only_a_lidar_both_outputs_go_out_at_once():
+    drive = Drive(make_pipeline())
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == [('voxels', 100), ('features', 100)]
+    assert drive.frame('voxels', 100).complete
+    assert drive.frame('features', 100).missing == ('camera', 'imu')
+    assert not drive.frame('features', 100).complete
+
+
+def test_voxels_do_not_wait_for_the_imu_but_features_do():
+    drive = Drive(make_pipeline())
+    drive.imu(80, 85, 90)
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == [('voxels', 100)]
+    drive.imu(99)
+    assert drive.advance(101) == []
+    drive.imu(101)
+    assert drive.advance(102) == [('features', 100)]
+    assert drive.frame('features', 100).missing == ('camera',)
+
+
+def test_an_imu_sample_exactly_at_the_frame_time_is_enough():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(80, 90, 100)
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == [('voxels', 100), ('features', 100)]
+    assert drive.frame('features', 100).complete
+
+
+def test_after_the_timeout_the_frame_goes_out_partial():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu'], timeout_sec=0.05))
+    drive.imu(95, 96, 97)
+    drive.push('lidar', 100, POINT)
+    drive.advance(100)
+    assert drive.advance(146) == []
+    assert drive.pipeline.next_deadline_ns() == 147 * 1_000_000  # the IMU counts as silent then
+    assert drive.advance(150) == [('features', 100)]
+    frame = drive.frame('features', 100)
+    assert not frame.complete
+    assert frame.valid[-1].tolist()[-3:] == [0, 0, 0]
+    assert drive.status().outputs['features'].partial == 1
+
+
+def test_on_timeout_skip_drops_and_counts():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu'], on_timeout='skip', timeout_sec=0.05))
+    drive.push('imu', 97, imu(1), at_ms=120)
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(149) == [('voxels', 100)]
+    assert drive.advance(150) == []
+    assert drive.status().outputs['features'].dropped == {Reason.FRAME_TIMEOUT: 1}
+
+
+def test_skip_does_not_drop_frames_for_a_source_that_was_never_heard():
+    drive = Drive(make_pipeline(on_timeout='skip'))
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(900) == [('voxels', 100), ('features', 100)]
+
+
+def test_a_silent_source_gates_nothing_until_it_returns():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(*range(0, 100, 10))
+    drive.push('lidar', 95, POINT, at_ms=95)
+    assert drive.advance(95) == [('voxels', 95)]
+    assert drive.advance(190) == [('features', 95)]  # silent since 90 + max(3 x 10, 100)
+    drive.push('lidar', 195, POINT, at_ms=195)
+    assert drive.advance(195) == [('voxels', 195), ('features', 195)]
+    assert drive.status(195).sources['imu'].state == 'silent'
+    drive.imu(200, 210)
+    drive.push('lidar', 220, POINT)
+    assert drive.advance(220) == [('voxels', 220)]
+    drive.imu(220)
+    assert drive.advance(221) == [('features', 220)]
+
+
+def test_silence_is_three_periods_of_a_slow_source():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu'], imu__history_sec=10.0, clock_jump_sec=9))
+    drive.imu(0, 1000, 2000)
+    assert drive.status(4999).sources['imu'].state == 'ok'
+    assert drive.status(5000).sources['imu'].state == 'silent'
+
+
+def test_a_required_source_is_waited_for_and_its_absence_drops_the_frame():
+    drive = Drive(make_pipeline(sources=['lidar', 'camera'], camera__required=True))
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == [('voxels', 100)]
+    assert drive.advance(199) == []
+    assert drive.advance(200) == []
+    assert drive.status().outputs['features'].dropped == {Reason.FRAME_REQUIRED: 1}
+    drive.push('camera', 290, image(7))
+    drive.push('lidar', 300, POINT)
+    assert drive.advance(300) == [('voxels', 300), ('features', 300)]
+
+
+def test_a_required_source_is_not_satisfied_by_a_sample_beyond_its_gap():
+    drive = Drive(make_pipeline(sources=['lidar', 'camera'], camera__required=True))
+    drive.push('camera', 99, image(7))
+    drive.push('lidar', 300, POINT)
+    assert drive.advance(300) == [('voxels', 300)]
+
+
+def test_a_cloud_source_set_to_wait_is_waited_for_by_the_voxels():
+    blocks = {'rear.type': 'pointcloud2', 'rear.wait': 'until_t_ref', 'rear.topic': 'rear/points'}
+    blocks['rear.occupancy_shape'] = [1, 1, 1]
+    drive = Drive(make_pipeline(sources=['lidar', 'rear'], **blocks))
+    drive.push('rear', 90, POINT)
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == []
+    drive.push('rear', 101, cloud((1.5, 1.5, 1.5)))
+    assert drive.advance(101) == [('voxels', 100), ('features', 100)]
+    assert drive.frame('voxels', 100).used == {'lidar': (100_000_000,), 'rear': (90_000_000,)}
+
+
+def test_under_overload_the_newest_frame_wins_and_the_rest_is_counted():
+    drive = Drive(make_pipeline(sources=['lidar']))
+    for t_ms in (100, 200, 300, 400):
+        drive.push('lidar', t_ms, POINT)
+    assert drive.advance(400) == [('voxels', 400), ('features', 400)]
+    assert drive.status().outputs['voxels'].dropped == {Reason.FRAME_OVERLOAD: 3}
+    drive.push('lidar', 5000, POINT)
+    drive.push('lidar', 5100, POINT)
+    account = drive.status(5100).sources['lidar']
+    assert account.dropped == {Reason.OVERLOAD: 2}  # 300 was held in the rows of 400
+    drive.assert_conserved()
+
+
+def test_a_backlog_within_bounds_is_worked_off_in_order():
+    drive = Drive(make_pipeline(sources=['lidar']))
+    for t_ms in (100, 200, 300):
+        drive.push('lidar', t_ms, POINT)
+    outputs = drive.advance(300)
+    assert [t for name, t in outputs if name == 'voxels'] == [100, 200, 300]
+    assert [t for name, t in outputs if name == 'features'] == [100, 200, 300]
+
+
+def test_a_replay_without_a_backlog_limit_drops_nothing():
+    drive = Drive(make_pipeline(None, sources=['lidar']))
+    for t_ms in range(100, 1100, 100):
+        drive.push('lidar', t_ms, POINT)
+    assert len(drive.advance(1100)) == 20
+
+
+def test_a_trigger_sample_that_comes_too_late_makes_no_frame():
+    drive = Drive(make_pipeline(sources=['lidar']))
+    drive.push('lidar', 200, POINT)
+    drive.advance(200)
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(210) == []
+    assert drive.status().outputs['voxels'].dropped == {Reason.FRAME_OUT_OF_ORDER: 1}
+
+
+def test_trigger_samples_out_of_order_make_frames_in_order():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(50)
+    drive.push('lidar', 200, POINT, at_ms=51)
+    drive.push('lidar', 100, POINT, at_ms=52)
+    drive.push('imu', 300, imu(1), at_ms=53)
+    assert [t for name, t in drive.advance(54) if name == 'features'] == [100, 200]
+
+
+@pytest.mark.parametrize('first_ms', [0, 3, 99])
+def test_a_rate_ticks_on_multiples_of_its_period_in_data_time(first_ms):
+    drive = Drive(make_pipeline(trigger='rate', trigger_rate_hz=10.0, sources=['lidar']))
+    t_ms = first_ms
+    ticks = []
+    while t_ms < 500:
+        drive.push('lidar', t_ms, POINT)
+        ticks += [t for name, t in drive.advance(t_ms) if name == 'voxels']
+        t_ms += 20
+    expected = [t for t in (0, 100, 200, 300, 400) if t >= first_ms]
+    assert ticks == expected
+
+
+def test_a_rate_does_not_fill_a_gap_with_ticks():
+    drive = Drive(make_pipeline(None, trigger='rate', trigger_rate_hz=10.0, sources=['lidar']))
+    drive.push('lidar', 100, POINT)
+    drive.push('lidar', 100_000, POINT)
+    assert len(drive.advance(100_000)) <= 2 * (1 + 10)
+
+
+def test_without_a_cloud_there_is_no_grid_rather_than_an_empty_one():
+    drive = Drive(make_pipeline(trigger='imu', sources=['lidar', 'imu']))
+    drive.imu(100)
+    assert drive.advance(100) == [('features', 100)]
+    assert drive.status().outputs['voxels'].dropped == {Reason.FRAME_NO_CLOUD: 1}
+
+
+def test_sources_without_clouds_have_no_voxel_output():
+    drive = Drive(make_pipeline(trigger='imu', sources=['imu']))
+    drive.imu(100)
+    assert drive.advance(100) == [('features', 100)]
+    assert list(drive.status().outputs) == ['features']
