@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import pytest
+from small_robot import Drive, cloud, image, imu, make_pipeline
 
 from robocache_ros.reasons import Reason
-from small_robot import Drive, cloud, image, imu, make_pipeline
 
 POINT = cloud((0.5, 0.5, 0.5))
 
