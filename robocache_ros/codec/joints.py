@@ -34,7 +34,8 @@ class _JointDecoder:
     def __init__(self, joints: tuple[str, ...], interfaces: tuple[str, ...]) -> None:
         self._joints = joints
         self._interfaces = interfaces
-        self._found: tuple[list[str], list[int]] = ([], [])  # names of a message, where ours are
+        self._names: list[str] | None = None  # of the last message
+        self._places: list[int] = []  # of our joints among them
 
     def __call__(self, msg: Any) -> Vector:
         names = list(msg.name)
@@ -42,21 +43,20 @@ class _JointDecoder:
             length = len(getattr(msg, interface))
             if length not in (0, len(names)):
                 raise Rejected(Reason.JOINT_LENGTH, f'{len(names)} names, {length} of {interface}')
-        known, places = self._found
-        if names != known:
-            places = self._places(names)
-            self._found = (names, places)
+        if names != self._names:
+            self._places = self._find(names)
+            self._names = names
         width = len(self._joints)
         values = np.zeros((len(self._interfaces), width), np.float32)
         valid = np.zeros(len(self._interfaces), np.bool_)
         for group, interface in enumerate(self._interfaces):
             if len(getattr(msg, interface)):
-                values[group] = self._values(msg, interface, places)
+                values[group] = self._values(msg, interface)
                 valid[group] = True
         values += 0.0  # no -0
         return Vector(values.reshape(-1), valid)
 
-    def _places(self, names: list[str]) -> list[int]:
+    def _find(self, names: list[str]) -> list[int]:
         for joint in self._joints:
             times = names.count(joint)
             if times != 1:
@@ -66,8 +66,8 @@ class _JointDecoder:
                 )
         return [names.index(joint) for joint in self._joints]
 
-    def _values(self, msg: Any, interface: str, places: list[int]) -> FloatArray:
-        wanted = np.asarray(getattr(msg, interface), np.float64)[places]
+    def _values(self, msg: Any, interface: str) -> FloatArray:
+        wanted = np.asarray(getattr(msg, interface), np.float64)[self._places]
         with np.errstate(invalid='ignore'):
             usable = np.abs(wanted) < LIMIT  # false for NaN
         if not usable.all():

@@ -102,12 +102,12 @@ def _row_step(
         raise Rejected(Reason.CLOUD_SIZE, f'{said}; {tight} needed')
     if stated == row:
         return row, _notes(row_step=False, extra=nbytes > tight)
-    # Exactly the bytes of rows without padding: whatever row_step says, it is stale. One row has
-    # no next one, so its step says nothing either.
-    if nbytes == tight or height == 1:
-        return row, _notes(row_step=True, extra=nbytes > max(tight, stated))
-    if stated > row and nbytes >= (height - 1) * stated + row:
+    # Exactly the bytes of rows without padding: whatever row_step says, it is stale. A step too
+    # small to be one is stale as well, and harmless where there is no second row.
+    if stated > row and nbytes > tight and nbytes >= (height - 1) * stated + row:
         return stated, _notes(row_step=False, extra=nbytes > height * stated)
+    if nbytes == tight or height == 1:
+        return row, _notes(row_step=True, extra=nbytes > tight)
     raise Rejected(Reason.CLOUD_SIZE, f'{said}; neither {tight} nor {height} rows of row_step')
 
 

@@ -72,18 +72,25 @@ def encode_table(columns: Mapping[str, AnyArray]) -> Table:
     step = 0
     for name, values in columns.items():
         datatype = _DATATYPE_OF.get(values.dtype.str[1:])
-        if datatype is None or values.ndim not in (1, 2) or len(values) != n:
+        fits = values.ndim in (1, 2) and len(values) == n and 0 not in values.shape[1:]
+        if datatype is None or not fits:
             raise ValueError(f'column {name!r} is {values.dtype} {values.shape}, of {n} rows')
         count = 1 if values.ndim == 1 else values.shape[1]
         fields.append((name, step, datatype, count))
         step += count * values.dtype.itemsize
     point_step = -(-step // 4) * 4
-    data = np.zeros(n * point_step, np.uint8)  # zeros: padding is the same in every run
-    for (_, offset, datatype, count), values in zip(fields, columns.values(), strict=True):
-        dtype = np.dtype('<' + DATATYPES[datatype])
-        rows: AnyArray = np.ndarray((n, count), dtype, data, offset, (point_step, dtype.itemsize))
-        rows[:] = values.reshape(n, count)
-    return Table(tuple(fields), point_step, data, n)
+    row = np.dtype(
+        {
+            'names': [f'f{place}' for place in range(len(fields))],
+            'formats': [(f'<{DATATYPES[datatype]}', (count,)) for *_, datatype, count in fields],
+            'offsets': [offset for _, offset, _, _ in fields],
+            'itemsize': point_step,
+        }
+    )
+    rows = np.zeros(n, row)  # zeros: padding is the same in every run
+    for place, values in enumerate(columns.values()):
+        rows[f'f{place}'] = values.reshape(n, fields[place][3])
+    return Table(tuple(fields), point_step, rows.view(np.uint8), n)
 
 
 def decode_table(msg: Any) -> dict[str, AnyArray]:
@@ -138,8 +145,10 @@ def read_features(msg: Any) -> FeatureRows:
     count = (len(names) - 2) // 3
     groups = tuple(names[2 : 2 + count])
     ages, valids = ([f'{group}_{part}' for group in groups] for part in ('age', 'valid'))
-    rows_only = layout.height == 1 and layout.width > 0
-    if not rows_only or names != ['dt', 'schema_id', *groups, *ages, *valids]:
+    singles = ['dt', 'schema_id', *ages, *valids]
+    named = names == [*singles[:2], *groups, *singles[2:]]
+    rows = layout.height == 1 and layout.width > 0
+    if not (named and rows and all(layout.fields[name].count == 1 for name in singles)):
         some = ', '.join(shown(name) for name in names[:8])
         raise Rejected(
             Reason.CLOUD_FIELD,
