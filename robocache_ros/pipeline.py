@@ -150,7 +150,12 @@ class Pipeline:
                 if ready is None:
                     return None
                 selection = self._select(aligner, ready, now_ns)
-            frame, notes = self._compute[aligner.name](selection)
+            try:
+                frame, notes = self._compute[aligner.name](selection)
+            except Exception:
+                with self._lock:
+                    aligner.dropped[Reason.FRAME_ERROR] += 1
+                raise
             with self._lock:
                 self._note(aligner, notes)
                 if self._settle(aligner, frame, selection.epoch):

@@ -248,6 +248,12 @@ class Reason(Enum):
         'Trigger samples that arrived after a newer frame had gone out; stamps never go back.',
         'Find out what reorders the trigger messages.',
     )
+    FRAME_ERROR = _Entry(
+        'frame_error',
+        Scope.FRAME,
+        'Frames whose computation raised an error; the log has its text.',
+        'Report it: this is a bug of the package.',
+    )
     FRAME_EPOCH = _Entry(
         'frame_epoch',
         Scope.FRAME,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_robot import MS, Drive, cloud, image, imu, make_pipeline
@@ -84,3 +85,19 @@ def test_the_account_holds_while_other_threads_push():
         sender.join()
     frames += len(list(pipeline.advance(10 * per_thread * MS)))
     assert frames == 2 * per_thread
+
+
+def test_a_frame_whose_computation_fails_is_counted_and_the_next_one_goes_out(monkeypatch):
+    drive = Drive(make_pipeline(sources=['lidar']))
+    backend = drive.pipeline._assembler._backend
+    voxelize = backend.voxelize
+    monkeypatch.setattr(backend, 'voxelize', lambda *_: 1 / 0)
+    drive.push('lidar', 100, PAYLOAD['lidar'])
+    for _ in ('voxels', 'features'):
+        with pytest.raises(ZeroDivisionError):
+            drive.advance(100)
+    monkeypatch.setattr(backend, 'voxelize', voxelize)
+    drive.push('lidar', 200, PAYLOAD['lidar'])
+    assert drive.advance(200) == [('voxels', 200), ('features', 200)]
+    for output in drive.status().outputs.values():
+        assert output.dropped == {Reason.FRAME_ERROR: 1}
