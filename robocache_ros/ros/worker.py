@@ -1,0 +1,196 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one thread that computes: waits until a frame is ready, computes it, hands it on."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from robocache_ros.samples import Frame, VoxelFrame
+
+# Frames whose timing is kept per output: 25 s at 10 Hz, so that a p99 means something.
+_TIMINGS_KEPT = 256
+# After an error in a computation: long enough that a pipeline which fails for ever costs little,
+# short enough that the next frame of a 10 Hz trigger is not late.
+_PAUSE_AFTER_ERROR_SEC = 0.02
+
+
+class Advances(Protocol):
+    """What the worker needs of a pipeline."""
+
+    def advance(self, now_ns: int) -> Iterator[Frame]:
+        """Compute what is ready."""
+
+    def next_deadline_ns(self) -> int | None:
+        """Say when to call advance although nothing arrives."""
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Percentiles of the last frames, in milliseconds; 0 before the first one."""
+
+    p50_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, durations_ns: Iterable[int]) -> Timing:
+        """Summarise durations in nanoseconds."""
+        ordered = sorted(durations_ns) or [0]
+        last = len(ordered) - 1
+        return cls(*(ordered[round(q * last)] * 1e-6 for q in (0.50, 0.99)))
+
+
+class OutputStats:
+    """What has become of one output; written by the worker, read by diagnostics."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wait_ns: deque[int] = deque(maxlen=_TIMINGS_KEPT)
+        self._compute_ns: deque[int] = deque(maxlen=_TIMINGS_KEPT)
+        self.messages = 0
+        self.partial = 0
+
+    def add(self, frame: Frame, done_ns: int) -> None:
+        """Count a frame whose publication ended at `done_ns`."""
+        with self._lock:
+            self.messages += 1
+            self.partial += not frame.complete
+            # The two add up to all the time between the trigger's arrival and publication.
+            self._wait_ns.append(frame.ready_ns - frame.arrival_ns)
+            self._compute_ns.append(done_ns - frame.ready_ns)
+
+    def timings(self) -> tuple[Timing, Timing]:
+        """Return how long the last frames waited for data, and how long they then took."""
+        with self._lock:
+            return Timing.of(self._wait_ns), Timing.of(self._compute_ns)
+
+
+class Worker:
+    """
+    Drives a pipeline from a thread of its own, and publishes what comes out of it.
+
+    Callbacks call `wake` after a push. An error in a computation costs its frame, never the
+    thread: it is counted and told to `on_error`, and the next frame is computed.
+    """
+
+    def __init__(
+        self,
+        pipeline: Advances,
+        publish: Callable[[Frame], None],
+        on_error: Callable[[str, str], None],
+        name: str = 'worker',
+    ) -> None:
+        """
+        Prepare; nothing runs before `start`.
+
+        Args:
+            pipeline: what is advanced.
+            publish: takes each frame, in the worker's thread.
+            on_error: takes one line and a traceback, in the worker's thread.
+            name: of the thread.
+        """
+        self._pipeline = pipeline
+        self._publish = publish
+        self._on_error = on_error
+        self._name = name
+        self._condition = threading.Condition()
+        self._woken = False
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self.outputs = {'voxels': OutputStats(), 'features': OutputStats()}
+        self.errors = 0
+        self.last_error = ''
+        self.flushes_denormals = False
+
+    @property
+    def running(self) -> bool:
+        """Whether frames are being computed."""
+        return self._alive and not self._stopping
+
+    @property
+    def _alive(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to compute; RuntimeError if the thread of the last run has not ended."""
+        if self._alive:
+            raise RuntimeError('the computation before the last stop has not ended yet')
+        self._stopping = False
+        self._woken = True  # what became ready before the start is computed at once
+        # A daemon: a computation that hangs must not keep the process from ending.
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that something has arrived. Cheap, from any thread."""
+        with self._condition:
+            self._woken = True
+            self._condition.notify()
+
+    def stop(self, timeout_sec: float = 1.0) -> bool:
+        """End after the frame in hand; False if that takes longer than `timeout_sec`."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        if self._thread is not None:
+            self._thread.join(timeout_sec)
+        return not self._alive
+
+    def _run(self) -> None:
+        self.flushes_denormals = flushes_denormals()
+        while not self._stopping:
+            try:
+                self._wait()
+                self._advance()
+            # Whatever it is, it is a bug of this package, and the robot needs the next frame.
+            except Exception as error:
+                self._failed(error)
+
+    def _wait(self) -> None:
+        """Sleep until something arrives, or the pipeline's next deadline, or the end."""
+        deadline_ns = self._pipeline.next_deadline_ns()
+        with self._condition:
+            if not (self._woken or self._stopping):
+                self._condition.wait(_seconds_until(deadline_ns))
+            self._woken = False
+
+    def _advance(self) -> None:
+        if self._stopping:
+            return
+        for frame in self._pipeline.advance(time.monotonic_ns()):
+            self._publish(frame)
+            kind = 'voxels' if isinstance(frame, VoxelFrame) else 'features'
+            self.outputs[kind].add(frame, time.monotonic_ns())
+            if self._stopping:
+                return
+
+    def _failed(self, error: Exception) -> None:
+        if self._stopping:  # publishers vanish below us when the context is shut down
+            return
+        self.errors += 1
+        self.last_error = f'{type(error).__name__}: {error}'
+        self._on_error(self.last_error, traceback.format_exc())
+        with self._condition:
+            self._condition.wait_for(lambda: self._stopping, _PAUSE_AFTER_ERROR_SEC)
+
+
+def _seconds_until(deadline_ns: int | None) -> float | None:
+    return None if deadline_ns is None else max(0.0, (deadline_ns - time.monotonic_ns()) * 1e-9)
+
+
+def flushes_denormals() -> bool:
+    """
+    Whether this thread rounds denormals to zero, which would change the bits of the results.
+
+    A library built with -ffast-math switches that on for the thread that loads it and for those
+    which it starts.
+    """
+    return bool(np.float32(1e-45) * np.float32(1) == 0)
