@@ -95,8 +95,8 @@ class Config:
     )
     on_timeout: str = parameter(
         'partial',
-        'What happens to a frame after that: `partial`, it is sent as it is, marked; `skip`, it is '
-        'dropped and counted.',
+        'What happens to a frame after that: `partial`, it is sent as it is, marked; `skip`, '
+        'it is dropped and counted.',
         choices=('partial', 'skip'),
     )
     clock_jump_sec: float = parameter(

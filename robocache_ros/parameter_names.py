@@ -10,6 +10,7 @@ that is nearly ours is one: a misspelt parameter that is ignored is found by nob
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from robocache_ros.parameters import Problems, listed
@@ -33,17 +34,18 @@ def judge_names(
         somebody else, where there are any.
     :raises ConfigError: with one sentence per name that is nearly ours.
     """
+    names = _Names(flat, known, types)
     problems = Problems()
     idle: dict[str, None] = {}
     foreign: list[str] = []
     for name in flat:
         block, _, key = name.partition('.')
-        if name in known or _is_resolution(block, key, types) or _is_of_ros(block, key):
+        if names.has(name, block, key):
             continue
-        if key and block not in types and _is_source(block, flat):
+        if key and names.is_idle(block):
             idle[block] = None
             continue
-        error = _misspelt_in_block(block, key, known, types) if key else _misspelt(name, known)
+        error = names.meant_in_block(block, key) if key else names.meant_alone(name)
         if error:
             problems.check(False, f'unknown parameter {name}: {error}')
         else:
@@ -52,46 +54,51 @@ def judge_names(
     return (*_idle_notice(list(idle), types), *_foreign_notice(foreign))
 
 
-def _misspelt(name: str, known: Collection[str]) -> str:
-    """Say which parameter outside the blocks was meant, if one is near."""
-    meant = nearest(name, [*(k for k in known if '.' not in k), *GROUPS], limit=2)
-    return f'did you mean {meant}?' if meant else ''
+@dataclass(frozen=True)
+class _Names:
+    flat: Mapping[str, Any]
+    known: Collection[str]
+    types: Mapping[str, str]
 
+    def has(self, name: str, block: str, key: str) -> bool:
+        """Tell whether a name is one of ours or of rclpy."""
+        if name in self.known or block in (ROS_GROUPS if key else ROS_NAMES):
+            return True
+        return self.types.get(block) == 'pointcloud2' and resolution_field(key) != ''
 
-def _misspelt_in_block(
-    block: str, key: str, known: Collection[str], types: Mapping[str, str]
-) -> str:
-    """Say what was meant by the unknown `block.key`; nothing when it is somebody else's."""
-    if block in types or block in GROUPS:
-        keys = [name.partition('.')[2] for name in known if name.startswith(f'{block}.')]
-        if types.get(block) == 'pointcloud2':
+    def is_idle(self, block: str) -> bool:
+        """Tell whether a block describes a source whole, so that it only is not in use."""
+        kind = self.flat.get(f'{block}.type', DEFAULT_TYPES.get(block))
+        return block not in self.types and isinstance(kind, str) and kind in SOURCE_TYPES
+
+    def meant_alone(self, name: str) -> str:
+        """Say which parameter outside the blocks was meant, if one is near."""
+        meant = nearest(name, [*(k for k in self.known if '.' not in k), *GROUPS], limit=2)
+        return f'did you mean {meant}?' if meant else ''
+
+    def meant_in_block(self, block: str, key: str) -> str:
+        """Say what was meant by the unknown `block.key`; nothing when it is somebody else's."""
+        if block in self.types or block in GROUPS:
+            return self._key_meant(block, key)
+        meant = nearest(block, [*GROUPS, *self.types], limit=2)
+        if meant in GROUPS:
+            return f'did you mean {meant}.{key}?'
+        # With a type (none of ours, or it were idle) it is a block of somebody else.
+        like_ours = key in _SOURCE_KEYS or resolution_field(key) != ''
+        if meant or (like_ours and f'{block}.type' not in self.flat):
+            return (
+                f'{block} is not among sources {listed(list(self.types))}; '
+                f'did you mean {meant or nearest(block, self.types)}.{key}? '
+                f'(a source {block} would also need {block}.type)'
+            )
+        return self.meant_alone(block)
+
+    def _key_meant(self, block: str, key: str) -> str:
+        keys = [name.partition('.')[2] for name in self.known if name.startswith(f'{block}.')]
+        if self.types.get(block) == 'pointcloud2':
             keys.append('fields.F.resolution')
-        what = f'a source of type {types[block]}' if block in types else block
+        what = f'a source of type {self.types[block]}' if block in self.types else block
         return f'did you mean {block}.{nearest(key, keys)}? {what} has {listed(keys)}'
-    meant = nearest(block, [*GROUPS, *types], limit=2)
-    if meant in GROUPS:
-        return f'did you mean {meant}.{key}?'
-    if meant or key in _SOURCE_KEYS or resolution_field(key):
-        return (
-            f'{block} is not among sources {listed(list(types))}; '
-            f'did you mean {meant or nearest(block, types)}.{key}? '
-            f'(a source {block} would also need {block}.type)'
-        )
-    return _misspelt(block, known)
-
-
-def _is_resolution(block: str, key: str, types: Mapping[str, str]) -> bool:
-    return types.get(block) == 'pointcloud2' and resolution_field(key) != ''
-
-
-def _is_of_ros(block: str, key: str) -> bool:
-    return block in (ROS_GROUPS if key else ROS_NAMES)
-
-
-def _is_source(block: str, flat: Mapping[str, Any]) -> bool:
-    """Tell whether a block describes a source whole, so that it only is not in use."""
-    kind = flat.get(f'{block}.type', DEFAULT_TYPES.get(block))
-    return isinstance(kind, str) and kind in SOURCE_TYPES
 
 
 def _idle_notice(blocks: list[str], types: Mapping[str, str]) -> list[str]:

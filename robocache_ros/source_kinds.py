@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from robocache_ros.parameters import Parameter, Problems, check_distinct, given_in, parameter
+from robocache_ros.parameters import (
+    ConfigError,
+    Parameter,
+    Problems,
+    check_distinct,
+    given_in,
+    parameter,
+)
 from robocache_ros.source_config import SourceConfig, depth_parameter, wait_parameter
 
 # What a source of this name is unless its block says otherwise.
@@ -68,16 +75,11 @@ class CloudSource(SourceConfig):
 
     def _check(self, problems: Problems) -> None:
         _check_cells(problems, f'{self.name}.occupancy_shape', self.occupancy_shape)
-        object.__setattr__(self, 'resolutions', dict(self.resolutions))
+        steps = {}
         for name, step in self.resolutions.items():
             with problems.collected():
-                about = resolution_parameter(self.name, name)
-                self.resolutions[name] = step = about.parse(step)  # type: ignore[index]
-                problems.check(
-                    math.frexp(step)[0] == 0.5,
-                    f'{about.name} must be {about.allowed}, not {step!r}; the nearest is '
-                    f'{2.0 ** round(math.log2(step))!r}',
-                )
+                steps[name] = _power_of_two(resolution_parameter(self.name, name), step)
+        object.__setattr__(self, 'resolutions', steps)
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,14 @@ def resolution_field(key: str) -> str:
     """Return F of the key `fields.F.resolution`, '' of any other key."""
     match = _RESOLUTION.fullmatch(key)
     return match[1] if match else ''
+
+
+def _power_of_two(about: Parameter, value: Any) -> float:
+    number: float = about.parse(value)
+    if math.frexp(number)[0] != 0.5:
+        near = 2.0 ** round(math.log2(number))
+        raise ConfigError(f'{about.name} must be {about.allowed}, not {number!r}: try {near!r}')
+    return number
 
 
 def _check_cells(problems: Problems, name: str, shape: tuple[int, ...]) -> None:
