@@ -208,7 +208,7 @@ class Reason(Enum):
     FIELD_MISSING = _Entry(
         'field_missing',
         Scope.VALUE,
-        'Clouds without a field that a voxel channel asks for; the channel has no value there.',
+        'Clouds where a field of a voxel channel is missing or a 64-bit integer: no value there.',
         'Remove the channel from `voxels.channels`, or publish the field.',
     )
     FRAME_MISMATCH = _Entry(

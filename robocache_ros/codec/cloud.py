@@ -19,6 +19,7 @@ from robocache_ros.samples import AnyArray, FloatArray
 Origin = tuple[float, float, float]
 ORIGIN_ZERO: Origin = (0.0, 0.0, 0.0)
 XYZ = ('x', 'y', 'z')
+TIME_CODES = ('i8', 'u8')
 
 _NO_BYTES = np.empty(0, np.uint8)
 
@@ -37,8 +38,13 @@ class CloudView(Layout):
     columns: Mapping[str, AnyArray] = field(default_factory=dict)  # of from_columns only
 
     def has(self, name: str) -> bool:
-        """Tell whether the cloud has a field of this name."""
-        return name in self.fields
+        """
+        Tell whether the cloud has a field of this name that a channel can be made of.
+
+        64-bit integers are times: neither float32 nor the sums of a channel could hold them.
+        """
+        view = self.fields.get(name)
+        return view is not None and view.dtype.str[1:] not in TIME_CODES
 
     def column(self, name: str, out: AnyArray | None = None, limit: int | None = None) -> AnyArray:
         """

@@ -182,6 +182,13 @@ def test_any_byte_but_zero_is_true_in_a_bool_field():
     assert decode_cloud(msg).column('valid', np.empty(3, np.float32)).tolist() == [0.0, 1.0, 1.0]
 
 
+def test_64_bit_integers_are_times_and_no_channel():
+    fields = (*XYZI_FIELDS, ('t', 16, 10, 1), ('dt', 24, 6, 1))
+    view = decode_cloud(cloud([(1.0, 2.0, 3.0, 4.0, 2**63, 5)], fields))
+    assert [view.has(name) for name in ('intensity', 't', 'dt', 'ring')] == [1, 0, 1, 0]
+    assert view.column('t').tolist() == [2**63]
+
+
 def test_first_value_of_a_field_with_several():
     fields = (*XYZI_FIELDS, ('rgb', 16, 2, 3))
     msg = cloud([(1.0, 2.0, 3.0, 4.0, (10, 20, 30)), (1.0, 2.0, 3.0, 4.0, (40, 50, 60))], fields)
