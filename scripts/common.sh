@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 #   prepare EXTRAS   leaves $PYTHON: the interpreter of a venv that has robocache_ros[EXTRAS]
 #   isolate          sets the environment in which processes meet each other and nobody else
+#   check_shared_memory    dies with a sentence when there is no room for three processes
 set -euo pipefail
 CALLER=$PWD
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -107,4 +108,12 @@ isolate() {
   export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1073741824}
   export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
   export MALLOC_TOP_PAD_=${MALLOC_TOP_PAD_:-67108864}
+}
+
+check_shared_memory() {
+  local free_mb
+  free_mb=$(df --output=avail -m /dev/shm 2>/dev/null | tail -n 1) || return 0
+  ((free_mb >= 56)) ||
+    die "/dev/shm has ${free_mb// /} MB left and three processes need 56: start the container with" \
+      '--shm-size=256m, or remove what killed ROS processes left (rm /dev/shm/fastdds_*)'
 }
