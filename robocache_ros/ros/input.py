@@ -1,0 +1,247 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One subscription: its messages become samples, its publishers are watched."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
+
+from robocache_ros.codec.cloud import decode_cloud
+from robocache_ros.codec.image import decode_image
+from robocache_ros.codec.imu import decode_imu
+from robocache_ros.codec.joints import joint_decoder
+from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.config import ConfigError, SourceConfig
+from robocache_ros.pipeline import Pipeline
+from robocache_ros.reasons import Reason, Rejected
+
+RELIABILITY = {
+    'reliable': ReliabilityPolicy.RELIABLE,
+    'best_effort': ReliabilityPolicy.BEST_EFFORT,
+}
+# The rest of the profile may be overridden as anywhere in ROS; reliability is ours, see _policy.
+OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
+
+# Source type -> message type, and how the decoder of a source is made.
+KINDS: dict[str, tuple[type, Callable[[Any], Callable[[Any], Any]]]] = {
+    'pointcloud2': (PointCloud2, lambda s: partial(decode_cloud, input_origin=s.input_origin)),
+    'image': (Image, lambda s: decode_image),
+    'imu': (Imu, lambda s: decode_imu),
+    'joint_state': (JointState, lambda s: joint_decoder(s.joints, s.interfaces)),
+}
+
+
+class Input:
+    """
+    One source: its subscription, the messages on it, and who publishes them.
+
+    Everything runs in the executor's thread. A message becomes a sample of the pipeline or is
+    rejected with a reason; nothing is raised.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        source: SourceConfig,
+        pipeline: Pipeline,
+        on_sample: Callable[[], None],
+        on_match: Callable[[], None],
+    ) -> None:
+        """
+        Subscribe.
+
+        Args:
+            node: owns the subscription.
+            source: what to subscribe to.
+            pipeline: takes the samples.
+            on_sample: called after each sample.
+            on_match: called when something may have happened to the publishers.
+
+        Raises:
+            ConfigError: for an override of the QoS that is none.
+        """
+        self.source = source
+        self.active = False
+        self.publishers = 0
+        self.published_since_ns: int | None = None  # monotonic
+        self.other_types: tuple[str, ...] = ()
+        self.incompatible = ''
+        self.lost = 0
+        self.errors = 0
+        self.last_error = ''
+        self._node = node
+        self._pipeline = pipeline
+        self._on_sample = on_sample
+        self._on_match = on_match
+        self._message_type, make_decoder = KINDS[source.type]
+        self.type_name = _type_name(self._message_type)
+        self._decode = make_decoder(source)
+        self._told: set[Reason] = set()
+        self._rejecting = False
+        self.topic = node.resolve_topic_name(source.topic)
+        self._policy = _policy(node, source, self.topic)
+        self._subscription: Any = None
+        # Best effort matches every publisher; `look` soon knows whether reliable does as well.
+        self._subscribe(RELIABILITY.get(self._policy, ReliabilityPolicy.BEST_EFFORT))
+
+    @property
+    def qos(self) -> str:
+        """Reliability in effect, and whether it was chosen here."""
+        name = self._reliability.name.lower()
+        return f'{name} (auto)' if self._policy == 'auto' else name
+
+    def look(self) -> bool:
+        """Look up the publishers and subscribe as suits them; whether anything has changed."""
+        found = self._node.get_publishers_info_by_topic(self.source.topic)
+        ours = [p for p in found if p.topic_type == self.type_name]
+        self.other_types = tuple(sorted({p.topic_type for p in found if p not in ours}))
+        before = (self.publishers, self._reliability)
+        if ours and not self.publishers:
+            self.published_since_ns = time.monotonic_ns()
+        self.publishers = len(ours)
+        if self._policy == 'auto' and ours:
+            offered = {p.qos_profile.reliability for p in ours}
+            all_reliable = offered == {ReliabilityPolicy.RELIABLE}
+            self._subscribe(RELIABILITY['reliable' if all_reliable else 'best_effort'])
+        return before != (self.publishers, self._reliability)
+
+    def destroy(self) -> None:
+        """Unsubscribe; in the executor's thread."""
+        self._node.destroy_subscription(self._subscription)
+
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+        if self._subscription is not None:
+            if reliability == self._reliability:
+                return
+            self.destroy()
+        self._reliability = reliability
+        self.incompatible = ''
+        subscribe = partial(
+            self._node.create_subscription,
+            self._message_type,
+            self.source.topic,
+            self._on_message,
+            QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=self.source.depth, reliability=reliability
+            ),
+            qos_overriding_options=QoSOverridingOptions(OVERRIDABLE),
+        )
+        try:
+            self._subscription = subscribe(event_callbacks=self._events())
+        except UnsupportedEventTypeError:  # not every middleware can tell
+            self._subscription = subscribe()
+
+    def _events(self) -> SubscriptionEventCallbacks:
+        known = inspect.signature(SubscriptionEventCallbacks).parameters
+        matched = {'matched': lambda _: self._on_match()} if 'matched' in known else {}
+        return SubscriptionEventCallbacks(
+            message_lost=self._on_lost, incompatible_qos=self._on_incompatible, **matched
+        )
+
+    def _on_message(self, message: Any) -> None:
+        if not self.active:
+            return
+        arrival_ns = time.monotonic_ns()
+        try:
+            t_ns = self._time_of(message)
+            sample = self._decode(message)
+            self._pipeline.push(
+                arrival_ns, self.source.name, t_ns, sample, message.header.frame_id
+            )
+            self._on_sample()
+        except Rejected as rejected:
+            self._pipeline.reject(self.source.name, rejected.reason)
+            self._complain(rejected)
+        # A bug of this package. It must not end the executor, and must not go unnoticed.
+        except Exception as error:
+            self._failed(error)
+        else:
+            self._recovered()
+
+    def _time_of(self, message: Any) -> int:
+        if self.source.stamp == 'header':
+            return stamp_ns(message.header) + self.source.time_offset_ns
+        now_ns = self._node.get_clock().now().nanoseconds
+        if now_ns == 0:
+            raise Rejected(Reason.STAMP_UNSET, 'use_sim_time is set, and /clock is silent')
+        return int(now_ns) + self.source.time_offset_ns
+
+    def _complain(self, rejected: Rejected) -> None:
+        """Warn about the first message of each reason; diagnostics count the others."""
+        reason = rejected.reason
+        if reason in self._told:
+            return
+        self._told.add(reason)
+        self._rejecting = True
+        self._node.get_logger().warning(
+            f'{self.source.name}: dropped a message on {self.topic} ({reason.key}: '
+            f'{rejected.detail}). {reason.fix} Said once, counted in /diagnostics.'
+        )
+
+    def _recovered(self) -> None:
+        if self._rejecting:
+            self._rejecting = False
+            self._node.get_logger().info(
+                f'{self.source.name}: messages on {self.topic} are good again.'
+            )
+
+    def _failed(self, error: Exception) -> None:
+        self.errors += 1
+        self.last_error = f'{type(error).__name__}: {error}'
+        if self.errors == 1:
+            self._node.get_logger().error(
+                f'{self.source.name}: a message on {self.topic} could not be handled, which is a '
+                f'bug in robocache_ros; please report it. {traceback.format_exc()}'
+            )
+
+    def _on_lost(self, event: Any) -> None:
+        if self.active:
+            self.lost += event.total_count_change
+
+    def _on_incompatible(self, event: Any) -> None:
+        self._on_match()
+        if self._policy != 'auto':
+            self.incompatible = (
+                f'A publisher on {self.topic} does not offer what `{self.source.name}.qos: '
+                f'{self._policy}` asks for; set it to auto.'
+            )
+
+
+def _policy(node: Node, source: SourceConfig, topic: str) -> str:
+    """
+    Return `S.qos`, unless ROS's own parameter for overriding the QoS of a topic is given.
+
+    rclpy's QoSOverridingOptions would freeze the reliability of the first subscription, which
+    `auto` has to change, so this one policy is read here.
+    """
+    name = f'qos_overrides.{topic}.subscription.reliability'
+    if not node.has_parameter(name):
+        about = f'Overrides {source.name}.qos: auto, reliable or best_effort.'
+        node.declare_parameter(
+            name, source.qos, ParameterDescriptor(description=about, read_only=True)
+        )
+    policy = str(node.get_parameter(name).value)
+    if policy != 'auto' and policy not in RELIABILITY:
+        raise ConfigError(f'{name} must be auto, reliable or best_effort, not {policy!r}')
+    return policy
+
+
+def _type_name(message_type: type) -> str:
+    package = message_type.__module__.split('.')[0]
+    return f'{package}/msg/{message_type.__name__}'

@@ -1,0 +1,286 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The rules behind /diagnostics, one situation at a time; the node's own are in test_node_*."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from robocache_ros.reasons import Reason
+from robocache_ros.ros.diagnostics import Growth, _ahead_sec, _Missing
+from robocache_ros.ros.verdicts import (
+    Level,
+    OutputFacts,
+    SourceFacts,
+    judge_node,
+    judge_output,
+    judge_source,
+    most_dropped,
+)
+from robocache_ros.timeline.track import SourceStatus
+
+HEALTHY = SourceFacts(
+    name='lidar',
+    topic='/lidar/points',
+    message_type='sensor_msgs/msg/PointCloud2',
+    needed=False,
+    publishers=1,
+    other_types=(),
+    incompatible='',
+    qos='reliable (auto)',
+    state='ok',
+    received=100,
+    publishing_sec=60.0,
+    silent_sec=0.05,
+    reference='lidar',
+    ahead_sec=0.0,
+    clock_jump_sec=1.0,
+    rate_hz=10.0,
+    latency_ms=4.2,
+    window_sec=5.0,
+    recent=Counter(received=50),
+    last_error='',
+)
+UNHEARD = replace(HEALTHY, state='unheard', received=0, recent=Counter())
+
+
+def judged(facts, **changes):
+    return judge_source(replace(facts, **changes))
+
+
+def test_a_healthy_source_tells_its_rate_and_latency():
+    verdict = judge_source(HEALTHY)
+    assert verdict == (Level.OK, '10.0 Hz, received 4 ms after the stamp.', False)
+
+
+def test_no_publisher_is_a_warning_that_names_topic_and_type():
+    verdict = judged(UNHEARD, publishers=0)
+    assert verdict.level == Level.WARN
+    assert verdict.missing
+    assert verdict.sentence.startswith(
+        'No publisher of sensor_msgs/msg/PointCloud2 on /lidar/points: start the driver'
+    )
+
+
+def test_no_publisher_of_a_needed_source_is_an_error():
+    assert judged(UNHEARD, publishers=0, needed=True).level == Level.ERROR
+
+
+def test_a_publisher_of_another_type_is_named():
+    verdict = judged(UNHEARD, publishers=0, other_types=('sensor_msgs/msg/LaserScan',))
+    assert verdict.sentence == (
+        '/lidar/points carries sensor_msgs/msg/LaserScan, not sensor_msgs/msg/PointCloud2: '
+        'set lidar.topic or lidar.type.'
+    )
+
+
+def test_a_publisher_gets_some_seconds_before_its_silence_is_a_problem():
+    verdict = judged(UNHEARD, publishing_sec=2.9)
+    assert verdict == (Level.OK, 'Waiting for the first message on /lidar/points.', False)
+    verdict = judged(UNHEARD, publishing_sec=3.1)
+    assert verdict.level == Level.WARN
+    assert 'fastdds_large_messages.xml' in verdict.sentence
+    assert 'QoS reliable (auto)' in verdict.sentence
+
+
+def test_incompatible_qos_is_told_at_once_and_in_its_own_words():
+    sentence = 'A publisher on /lidar/points does not offer what is asked for.'
+    verdict = judged(UNHEARD, publishing_sec=0.0, incompatible=sentence)
+    assert verdict[:2] == (Level.WARN, sentence)
+
+
+def test_incompatible_qos_of_one_publisher_is_no_problem_while_another_delivers():
+    assert judged(HEALTHY, incompatible='A publisher ...').level == Level.OK
+
+
+def test_a_source_that_fell_silent_tells_for_how_long():
+    verdict = judged(HEALTHY, state='silent', silent_sec=3.21)
+    assert verdict.missing
+    assert verdict.sentence == (
+        'Silent for 3.2 s: nothing arrives on /lidar/points, although it has 1 publisher(s).'
+    )
+
+
+def test_a_silent_source_without_publisher_is_a_missing_driver():
+    verdict = judged(HEALTHY, state='silent', publishers=0)
+    assert 'No publisher' in verdict.sentence
+
+
+def test_a_source_that_still_delivers_is_not_missed_for_lack_of_discovery():
+    assert judged(HEALTHY, publishers=0).level == Level.OK
+
+
+def test_another_clock_is_told_with_its_offset_and_direction():
+    behind = judged(HEALTHY, ahead_sec=-52.04)
+    assert behind.sentence.startswith('Its stamps are 52.0 s behind those of lidar: synchronise')
+    assert 'ahead of' in judged(HEALTHY, ahead_sec=1.1).sentence
+    assert judged(HEALTHY, ahead_sec=0.9).level == Level.OK
+
+
+def test_a_source_left_in_the_old_epoch_is_told():
+    verdict = judged(HEALTHY, state='other_epoch')
+    assert Reason.OLD_EPOCH.fix in verdict.sentence
+
+
+def test_all_messages_dropped_names_the_most_frequent_reason_and_its_fix():
+    recent = Counter({'received': 50, 'dropped.stamp_unset': 49, 'dropped.cloud_size': 1})
+    verdict = judged(HEALTHY, recent=recent)
+    assert verdict.level == Level.WARN
+    assert verdict.sentence.startswith('All 50 messages of the last 5 s were dropped, mostly ')
+    assert Reason.STAMP_UNSET.fix in verdict.sentence
+    assert judged(HEALTHY, recent=recent, needed=True).level == Level.ERROR
+
+
+def test_some_messages_dropped_is_a_warning_even_for_a_needed_source():
+    recent = Counter({'received': 50, 'dropped.late': 3})
+    verdict = judged(HEALTHY, recent=recent, needed=True)
+    assert verdict.level == Level.WARN
+    assert verdict.sentence.startswith('3 of 50 messages')
+
+
+def test_losses_in_transport_are_told():
+    verdict = judged(HEALTHY, recent=Counter(received=50, lost_transport=7))
+    assert verdict.level == Level.WARN
+    assert verdict.sentence.startswith('7 messages were lost on the way')
+
+
+def test_a_bug_comes_before_everything_else():
+    recent = Counter({'received': 50, 'errors': 2, 'dropped.late': 3})
+    verdict = judged(HEALTHY, recent=recent, last_error="KeyError: 'x'")
+    assert verdict.level == Level.ERROR
+    assert "KeyError: 'x'" in verdict.sentence
+
+
+FLOWING = OutputFacts(
+    trigger='lidar',
+    trigger_missing=False,
+    absent=(),
+    messages=100,
+    rate_hz=10.0,
+    window_sec=5.0,
+    recent=Counter(messages=50),
+)
+
+
+def test_a_healthy_output_tells_its_rate():
+    assert judge_output(FLOWING) == (Level.OK, '10.0 Hz.', False)
+
+
+def test_without_its_trigger_an_output_is_an_error():
+    verdict = judge_output(replace(FLOWING, trigger_missing=True, recent=Counter()))
+    assert verdict.level == Level.ERROR
+    assert verdict.sentence == 'Nothing to send: lidar is the trigger and does not deliver.'
+
+
+def test_frames_not_sent_name_the_reason_and_are_an_error_if_none_was():
+    recent = Counter({'dropped.frame_timeout': 12})
+    assert judge_output(replace(FLOWING, recent=recent)).level == Level.ERROR
+    verdict = judge_output(replace(FLOWING, recent=recent + Counter(messages=38)))
+    assert verdict.level == Level.WARN
+    assert verdict.sentence.startswith('12 frames of the last 5 s were not sent, mostly ')
+    assert Reason.FRAME_TIMEOUT.fix in verdict.sentence
+
+
+def test_grids_without_any_point_in_range_are_told():
+    recent = Counter(messages=50, points=5_000_000)
+    verdict = judge_output(replace(FLOWING, recent=recent))
+    assert verdict.level == Level.WARN
+    assert 'none of 5000000 points lies in voxels.point_cloud_range' in verdict.sentence
+    assert judge_output(replace(FLOWING, recent=recent + Counter(points_used=1))).level == 0
+
+
+def test_partial_frames_for_lack_of_a_source_are_no_second_warning():
+    facts = replace(FLOWING, absent=('camera', 'imu'), recent=Counter(messages=50, partial=50))
+    assert judge_output(facts) == (Level.OK, '10.0 Hz, without camera, imu.', False)
+
+
+def test_partial_frames_although_all_sources_deliver_are_a_warning():
+    verdict = judge_output(replace(FLOWING, recent=Counter(messages=50, partial=4)))
+    assert verdict.level == Level.WARN
+    assert '4 of 50 frames partial' in verdict.sentence
+
+
+def test_an_output_waits_for_its_first_frame_in_peace():
+    verdict = judge_output(replace(FLOWING, messages=0, recent=Counter()))
+    assert verdict == (Level.OK, 'Waiting for the first frame.', False)
+
+
+@pytest.mark.parametrize(
+    ('state', 'level', 'words'),
+    [
+        ('unconfigured', Level.WARN, 'ros2 lifecycle set /ns/node configure'),
+        ('inactive', Level.WARN, 'ros2 lifecycle set /ns/node activate'),
+        ('finalized', Level.WARN, 'start the node again'),
+        ('active', Level.OK, 'Active on numpy.'),
+    ],
+)
+def test_every_state_of_the_node_has_its_sentence(state, level, words):
+    verdict = judge_node(state, '/ns/node', '', '', 'Active on numpy.')
+    assert verdict.level == level
+    assert words in verdict.sentence
+
+
+def test_a_failed_transition_or_computation_is_an_error_with_its_text():
+    verdict = judge_node('unconfigured', '/node', 'trigger must be ...', '', '')
+    assert verdict == (Level.ERROR, 'trigger must be ...', False)
+    verdict = judge_node('active', '/node', '', 'ValueError: no such cell', '')
+    assert verdict.level == Level.ERROR
+    assert 'ValueError: no such cell' in verdict.sentence
+
+
+def test_every_reason_has_a_key_that_the_rules_understand():
+    for reason in Reason:
+        assert most_dropped({f'dropped.{reason.key}': 1}) == (reason, 1)
+
+
+def test_growth_is_over_the_last_five_ticks_and_starts_from_nothing():
+    growth = Growth(0)
+    for tick in range(1, 9):
+        growth.add(tick * 1_000_000_000, {'received': 10 * tick * tick})
+        if tick == 2:
+            assert growth.recent == {'received': 40}
+            assert growth.rate_hz('received') == 20.0
+    assert growth.window_sec == 5.0  # from tick 3 to tick 8
+    assert growth.recent['received'] == 10 * (64 - 9)
+    assert growth.rate_hz('received') == 110.0
+
+
+def test_a_reason_that_was_never_seen_before_counts_from_zero():
+    growth = Growth(0)
+    growth.add(1_000_000_000, {})
+    growth.add(2_000_000_000, {'dropped.late': 3})
+    assert growth.recent['dropped.late'] == 3
+
+
+def test_a_missing_source_is_news_once_from_the_second_tick_on_and_so_is_its_return():
+    missing = _Missing()
+    ticks = [(True, False)] * 4 + [(False, False), (False, True), (False, True)]
+    assert [missing.is_news(*tick) for tick in ticks] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_source_that_flaps_for_ever_is_told_three_times():
+    missing = _Missing()
+    news = [missing.is_news(gone, not gone) for _ in range(20) for gone in (True, True, False)]
+    assert sum(news) == 6
+
+
+def test_ahead_compares_stamps_at_the_same_moment():
+    def status(newest_ns, last_arrival_ns, state='ok'):
+        return SourceStatus(1, 1, 0, 0, {}, {}, newest_ns, last_arrival_ns, None, state)
+
+    lidar = status(newest_ns=100_000_000_000, last_arrival_ns=7_000_000_000)
+    imu = status(newest_ns=98_500_000_000, last_arrival_ns=7_500_000_000)
+    assert _ahead_sec(imu, lidar) == pytest.approx(-2.0)
+    assert _ahead_sec(lidar, imu) == pytest.approx(2.0)
+    assert _ahead_sec(status(0, 0, 'silent'), lidar) == 0.0
