@@ -1,0 +1,211 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated robot, the node and a monitor in three processes: `./scripts/demo`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from robocache_ros.child import Child
+from robocache_ros.monitor import Monitor
+from robocache_ros.report import build_report, summary, table
+from robocache_ros.resources import config_file
+from robocache_ros.screen import Screen
+
+NODE = '/preprocessor'
+TRIGGER = 'lidar'
+START_DEADLINE_SEC = 60.0  # a machine that is busy installing things is slow
+DRAIN_DEADLINE_SEC = 10.0
+DOMAINS = range(1, 102)  # 0 is everybody's; above 101 ports can collide with those of programs
+
+
+class DemoError(Exception):
+    """The demo can not go on: one sentence, and the last words of the process that failed."""
+
+
+class Demo:
+    """One run: start everything, watch, let it drain, sum up."""
+
+    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+        self._options = options
+        self._stack = stack
+        self._env = isolated_environment(options.domain)
+        os.environ.update(self._env)  # the monitor's own participant must not differ
+        self._log_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix='robocache_'))
+        self.monitor = Monitor(NODE, TRIGGER, options.domain)
+        stack.callback(self.monitor.close)
+        self._screen = Screen(sys.stdout)
+        self._children: list[Child] = []
+        self._began = self._ended = self._own_cpu_sec = 0.0
+
+    def run(self) -> dict[str, Any]:
+        """Run the demo and return its report."""
+        seen = self.monitor.seen
+        node = self._start(['node', '--ros-args', *node_parameters(self._options)])
+        self._wait_for(lambda: seen.health.node.get('state') == 'active', node)
+        if self._options.view or self._options.save:
+            view = self._start(view_command(self._options))
+            self._wait_for(lambda: self.monitor.listeners() > 1, view)
+        sim = self._start(['sim', '--ros-args', *sim_parameters(self._options)])
+        self._wait_for(lambda: bool(seen.published) or not sim.running, sim)
+        self._watch(sim)
+        self._drain()
+        return self.report()
+
+    def report(self) -> dict[str, Any]:
+        """Sum up what was seen until now."""
+        cpu_sec = {child.name: child.cpu_sec() for child in self._children}
+        cpu_sec['monitor'] = time.process_time() - self._own_cpu_sec
+        return build_report(
+            self.monitor.seen, (self._ended or time.monotonic()) - self._began, cpu_sec
+        )
+
+    def _start(self, command: list[str]) -> Child:
+        child = Child(command, self._env, self._log_dir)
+        self._stack.callback(child.stop)
+        self._children.append(child)
+        return child
+
+    def _wait_for(self, done: Callable[[], bool], child: Child) -> None:
+        print(f'starting {child.name} ...', flush=True)
+        self.monitor.spin_until(lambda: done() or not child.running, START_DEADLINE_SEC)
+        if not done():
+            state = 'is not ready' if child.running else f'ended with {child.exit_code}'
+            raise DemoError(f'{child.name} {state}; it said:\n{child.last_words()}')
+
+    def _watch(self, sim: Child) -> None:
+        """Show what happens until the simulator ends."""
+        for child in self._children:
+            child.mark_cpu()
+        self._own_cpu_sec = time.process_time()
+        self._began = time.monotonic()
+        while sim.running:
+            self.monitor.spin_until(lambda: not sim.running, self._screen.period_sec)
+            self._ended = time.monotonic()
+            self._show()
+        if sim.exit_code != 0:
+            raise DemoError(f'sim ended with {sim.exit_code}; it said:\n{sim.last_words()}')
+
+    def _show(self) -> None:
+        elapsed = self._ended - self._began
+        title = (
+            f'robocache_ros demo: {elapsed:.1f} of {self._options.seconds:g} s, '
+            f'ROS_DOMAIN_ID={self._options.domain}'
+        )
+        self._screen.show([title, *table(self.report())])
+
+    def _drain(self) -> None:
+        """Wait until the node has nothing more to do: two equal accounts in a row."""
+        accounts: list[Any] = []
+
+        def settled() -> bool:
+            if not accounts or accounts[-1][0] != self.monitor.last_diagnostics_ns:
+                report = self.report()
+                now = {name: report[name] for name in ('voxels', 'features', 'sources')}
+                accounts.append((self.monitor.last_diagnostics_ns, now))
+            return len(accounts) > 2 and accounts[-1][1] == accounts[-2][1]
+
+        self.monitor.spin_until(settled, DRAIN_DEADLINE_SEC)
+        self._show()
+
+
+def isolated_environment(domain: int) -> dict[str, str]:
+    """Return the environment of a process that meets those of this run and nobody else."""
+    profile = str(config_file('fastdds_isolated.xml'))
+    env = {
+        **os.environ,
+        'ROS_DOMAIN_ID': str(domain),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
+        'FASTDDS_DEFAULT_PROFILES_FILE': profile,
+    }
+    if env.get('ROS_DISTRO') in ('humble', 'jazzy'):  # the variable's name before Fast DDS 3
+        env['FASTRTPS_DEFAULT_PROFILES_FILE'] = profile
+    for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
+        env.pop(name, None)
+    return env
+
+
+def node_parameters(options: argparse.Namespace) -> list[str]:
+    """Return the node's parameters as ROS arguments."""
+    return _parameters(f'backend:={options.backend}', *options.node_param)
+
+
+def sim_parameters(options: argparse.Namespace) -> list[str]:
+    """Return the simulator's: no joints, which the default node has no source for."""
+    return _parameters(
+        f'duration_sec:={options.seconds}',
+        'start_delay_sec:=1.5',  # the node needs a moment to see the QoS of what it will get
+        f'lidar.rate_hz:={options.rate}',
+        'joints.rate_hz:=0.0',
+        *options.sim_param,
+    )
+
+
+def view_command(options: argparse.Namespace) -> list[str]:
+    """Return the command line of the viewer."""
+    save = ['--save', str(Path(options.save).absolute())] if options.save else []
+    return ['view', '--node', NODE, *save]
+
+
+def _parameters(*assignments: str) -> list[str]:
+    return [word for assignment in assignments for word in ('-p', assignment)]
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog='demo', description='Simulated robot -> node -> monitor, in three processes.'
+    )
+    add = parser.add_argument
+    add('--seconds', type=float, default=15.0, help='how long the robot drives (default 15)')
+    add('--report', metavar='FILE', help='write what was measured as JSON')
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument('--view', action='store_true', help='open the Rerun viewer')
+    shown.add_argument('--save', metavar='FILE.rrd', help='record the same without a window')
+    add('--rate', type=float, default=10.0, help='clouds per second (default 10)')
+    add('--backend', default='auto', help='auto, numpy or cuda (default auto)')
+    add(
+        '--domain', type=int, default=random.SystemRandom().choice(DOMAINS), metavar='N',
+        help='ROS_DOMAIN_ID (default: any)',
+    )  # fmt: skip
+    for who in ('node', 'sim'):
+        add(
+            f'--{who}-param', action='append', default=[], metavar='NAME:=VALUE',
+            help=f'a parameter of the {who}, repeatable',
+        )  # fmt: skip
+    options = parser.parse_args(argv)
+    if options.seconds <= 0 or options.rate < 0:
+        parser.error('--seconds must be positive and --rate must not be negative')
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the demo; 0 when voxels and features came out, 1 when not, 130 when interrupted."""
+    options = parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            demo = Demo(options, stack)
+            report = demo.run()
+            complaints = demo.monitor.seen.health.complaints
+    except KeyboardInterrupt:
+        print('interrupted; all processes have been stopped')
+        return 130
+    except DemoError as error:
+        print(f'demo: {error}', file=sys.stderr)
+        return 1
+    print('\n'.join(summary(report, complaints)))
+    if options.report:
+        Path(options.report).write_text(json.dumps(report, indent=1) + '\n')
+    return int(min(report[name]['messages'] for name in ('voxels', 'features')) == 0)

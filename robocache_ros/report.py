@@ -1,0 +1,180 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run amounted to: numbers for a file, a table for a terminal, a verdict for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+COUNTS = ('received', 'used', 'buffered', 'expired', 'lost_transport')
+
+
+@dataclass
+class Arrivals:
+    """The messages of one output as they came in, oldest first."""
+
+    stamp_ns: list[int] = field(default_factory=list)  # header
+    received_ns: list[int] = field(default_factory=list)  # CLOCK_MONOTONIC
+    size: list[float] = field(default_factory=list)  # occupied voxels, or fraction of valid groups
+
+
+@dataclass
+class Health:
+    """What the node last said about itself in `/diagnostics`: values by part, and complaints."""
+
+    node: Mapping[str, str] = field(default_factory=dict)
+    sources: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    outputs: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    complaints: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Observed:
+    """Everything one run is judged by."""
+
+    voxels: Arrivals = field(default_factory=Arrivals)
+    features: Arrivals = field(default_factory=Arrivals)
+    published: dict[str, int] = field(default_factory=dict)  # source -> messages sent
+    trigger_sent_ns: dict[int, int] = field(default_factory=dict)  # stamp -> CLOCK_MONOTONIC
+    health: Health = field(default_factory=Health)
+
+
+def build_report(
+    seen: Observed, duration_sec: float, cpu_sec: Mapping[str, float]
+) -> dict[str, Any]:
+    """Sum a run up, ready for JSON; numbers nobody could measure are None."""
+    health = seen.health
+    names = sorted(set(health.sources) | set(seen.published))
+    return {
+        'backend': health.node.get('backend'),
+        'duration_sec': round(duration_sec, 3),
+        'voxels': _output(seen.voxels, seen.trigger_sent_ns, 'occupied_mean'),
+        'features': _output(seen.features, seen.trigger_sent_ns, 'valid_mean'),
+        'sources': {
+            name: _source(health.sources.get(name, {}), seen.published.get(name)) for name in names
+        },
+        'stages': {name: _stages(values) for name, values in health.outputs.items()},
+        'cpu': {name: round(seconds, 2) for name, seconds in cpu_sec.items()},
+    }
+
+
+def _output(arrivals: Arrivals, sent_ns: Mapping[int, int], size_name: str) -> dict[str, Any]:
+    received = arrivals.received_ns
+    span_sec = (received[-1] - received[0]) / 1e9 if len(received) > 1 else 0.0
+    return {
+        'messages': len(received),
+        'rate_hz': round((len(received) - 1) / span_sec, 3) if span_sec > 0 else 0.0,
+        size_name: round(float(np.mean(arrivals.size)), 3) if arrivals.size else None,
+        'latency_ms': _latency_ms(arrivals, sent_ns),
+    }
+
+
+def _latency_ms(arrivals: Arrivals, sent_ns: Mapping[int, int]) -> dict[str, float | None]:
+    """From the publication of the trigger message with the same stamp to our reception."""
+    pairs = zip(arrivals.stamp_ns, arrivals.received_ns, strict=True)
+    delays = [(now - sent_ns[stamp]) / 1e6 for stamp, now in pairs if stamp in sent_ns]
+    if not delays:
+        return {'p50': None, 'p95': None, 'p99': None, 'max': None}
+    p50, p95, p99 = (round(float(p), 3) for p in np.percentile(delays, [50, 95, 99]))
+    return {'p50': p50, 'p95': p95, 'p99': p99, 'max': round(max(delays), 3)}
+
+
+def _source(values: Mapping[str, str], published: int | None) -> dict[str, Any]:
+    dropped = {
+        key.removeprefix('dropped.'): int(value)
+        for key, value in values.items()
+        if key.startswith('dropped.') and int(value)
+    }
+    counts = {name: int(values.get(name, 0)) for name in COUNTS}
+    return {'published': published, **counts, 'dropped': dropped}
+
+
+def _stages(values: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    return {
+        f'{stage}_ms': {
+            p: float(values[f'{stage}_ms_{p}'])
+            for p in ('p50', 'p99')
+            if f'{stage}_ms_{p}' in values
+        }
+        for stage in ('wait', 'compute')
+    }
+
+
+def unaccounted(source: Mapping[str, Any]) -> int:
+    """Return by how much received = buffered + used + expired + dropped fails; 0 when it holds."""
+    known = source['buffered'] + source['used'] + source['expired']
+    return int(source['received'] - known - sum(source['dropped'].values()))
+
+
+def problems(report: Mapping[str, Any]) -> list[str]:
+    """Say in sentences what is wrong with a run; empty when nothing is."""
+    found = []
+    for name in ('voxels', 'features'):
+        if report[name]['messages'] == 0:
+            found.append(f'No {name} came out.')
+    for name, source in report['sources'].items():
+        found += _source_problems(name, source)
+    return found
+
+
+def _source_problems(name: str, source: Mapping[str, Any]) -> list[str]:
+    found = []
+    if source['published'] is not None and source['published'] != source['received']:
+        found.append(f'{name}: {source["published"]} sent, {source["received"]} received.')
+    if source['lost_transport']:
+        found.append(f'{name}: the middleware reports {source["lost_transport"]} lost messages.')
+    for reason, count in source['dropped'].items():
+        found.append(f'{name}: {count} dropped ({reason}).')
+    if unaccounted(source):
+        found.append(f'{name}: {unaccounted(source)} messages are not accounted for.')
+    return found
+
+
+def table(report: Mapping[str, Any]) -> list[str]:
+    """Lay a report out for a terminal of 80 columns."""
+    lines = [f'{"output":<10}{"messages":>9}{"rate Hz":>9}   latency ms: p50    p95    p99    max']
+    for name in ('voxels', 'features'):
+        output = report[name]
+        latency = ''.join(f'{_number(v):>7}' for v in output['latency_ms'].values())
+        lines.append(
+            f'{name:<10}{output["messages"]:>9}{output["rate_hz"]:>9.1f}{"":>11}{latency}'
+        )
+    columns = ('published', 'received', 'used', 'buffered', 'expired')
+    lines.append(f'{"source":<10}' + ''.join(f'{c:>10}' for c in columns) + '   dropped  lost')
+    for name, source in report['sources'].items():
+        counts = ''.join(f'{_number(source[c]):>10}' for c in columns)
+        dropped = sum(source['dropped'].values())
+        lines.append(f'{name:<10}{counts}{dropped:>10}{source["lost_transport"]:>6}')
+    return lines
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return '-'
+    return str(value) if isinstance(value, int) else f'{value:.1f}'
+
+
+def summary(report: Mapping[str, Any], complaints: Sequence[str] = ()) -> list[str]:
+    """Say in plain words how a run went."""
+    found = problems(report)
+    lines = ['OK: ' + _success(report)] if not found else ['Not all is well:']
+    lines += [f'  - {sentence}' for sentence in found]
+    if found:
+        lines += [f'  - the node says: {sentence}' for sentence in complaints]
+    cpu = ', '.join(f'{name} {seconds:.1f}' for name, seconds in report['cpu'].items())
+    if cpu:
+        lines.append(f'CPU seconds in {report["duration_sec"]:.0f} s: {cpu}.')
+    return lines
+
+
+def _success(report: Mapping[str, Any]) -> str:
+    voxels, features = report['voxels'], report['features']
+    received = sum(source['received'] for source in report['sources'].values())
+    return (
+        f'{voxels["messages"]} voxel grids and {features["messages"]} feature tensors '
+        f'from {received} messages, none lost, on the {report["backend"]} backend.'
+    )

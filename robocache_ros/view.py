@@ -1,0 +1,166 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Shows what goes into a node and what comes out: `python -m robocache_ros view`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import String
+
+from robocache_ros.codec.cloud import decode_cloud
+from robocache_ros.codec.image import ImageView, decode_image
+from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.reading import read_features, read_schema, read_voxels
+from robocache_ros.reasons import Rejected
+from robocache_ros.recording import MAX_CURVES, Recording, RerunMissing
+
+IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
+NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
+
+
+class Viewer:
+    """Takes inputs and outputs of one node from their topics to a recording."""
+
+    def __init__(self, node: Node, options: argparse.Namespace, recording: Recording) -> None:
+        """Subscribe; `options` as `parse` gives them."""
+        self._node = node
+        self._recording = recording
+        self._channel = options.channel
+        self._schema: dict[str, Any] | None = None
+        self._image_ns = 0
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        for kind, topic, callback, qos in (
+            (PointCloud2, options.cloud, self._on_cloud, qos_profile_sensor_data),
+            (Image, options.image, self._on_image, qos_profile_sensor_data),
+            (String, f'{options.node}/schema', self._on_schema, latched),
+            (PointCloud2, f'{options.node}/voxels', self._on_voxels, QoSProfile(depth=5)),
+            (PointCloud2, f'{options.node}/features', self._on_features, QoSProfile(depth=5)),
+        ):
+            node.create_subscription(kind, topic, self._guarded(callback), qos)
+
+    def _guarded(self, callback: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Leave out what is malformed: to say why is the business of the node."""
+
+        def guarded(message: Any) -> None:
+            try:
+                callback(message)
+            except Rejected as error:
+                self._node.get_logger().warning(str(error), throttle_duration_sec=5.0)
+
+        return guarded
+
+    def _on_schema(self, message: String) -> None:
+        self._schema = schema = read_schema(message)
+        groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
+        self._recording.arrange(list(dict.fromkeys(group['source'] for group in groups)))
+        for group in groups:
+            self._recording.name_curves(_path(group), group['names'])
+
+    def _on_cloud(self, message: PointCloud2) -> None:
+        points = np.stack(decode_cloud(message).xyz(), axis=1)
+        finite = np.isfinite(points).all(axis=1)
+        self._recording.cloud(stamp_ns(message.header), points[finite])
+
+    def _on_image(self, message: Image) -> None:
+        now_ns = stamp_ns(message.header)
+        if abs(now_ns - self._image_ns) >= IMAGE_PERIOD_NS:
+            self._image_ns = now_ns
+            self._recording.image(now_ns, to_pixels(decode_image(message)))
+
+    def _on_voxels(self, message: PointCloud2) -> None:
+        if self._schema is None:
+            return
+        rows = read_voxels(message)
+        name = self._channel or list(rows.channels)[-1]
+        if name not in rows.channels:
+            raise ValueError(f'no channel {name!r}; there are: {", ".join(rows.channels)}')
+        centers = np.stack([rows.x, rows.y, rows.z], axis=1)
+        size = self._schema['grid']['voxel_size']
+        self._recording.voxels(rows.stamp_ns, centers, size, rows.channels[name])
+
+    def _on_features(self, message: PointCloud2) -> None:
+        if self._schema is None:
+            return
+        rows = read_features(message)
+        begin = 0
+        for group in self._schema['features']['groups']:
+            end = begin + group['width']
+            if group['width'] <= MAX_CURVES:
+                self._recording.curves(rows.stamp_ns, _path(group), rows.values[-1, begin:end])
+            begin = end
+
+
+def _path(group: dict[str, Any]) -> str:
+    """Return where a feature group is shown: 'imu/orientation'."""
+    return f'{group["source"]}/{group["name"].removeprefix(group["source"] + "_")}'
+
+
+def to_pixels(image: ImageView) -> npt.NDArray[np.uint8]:
+    """Return [H, W, 3] for colour, else [H, W]; scaled to 8 bits where it has more."""
+    if 'r' in image.format.order:
+        return np.stack([image.plane(colour) for colour in 'rgb'], axis=2)
+    plane = image.plane('y')
+    if plane.dtype == np.uint8:
+        return np.ascontiguousarray(plane)
+    values = np.where(np.isfinite(plane), plane, 0).astype(np.float64)
+    top = float(np.percentile(values, 99)) or 1.0
+    return (values / top * 255).clip(0, 255).astype(np.uint8)
+
+
+def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
+    """Parse the command line; the rest is for ROS."""
+    parser = argparse.ArgumentParser(
+        prog='robocache view', description='Show inputs and outputs of a node in the Rerun viewer.'
+    )
+    add = parser.add_argument
+    add('--node', default='/preprocessor', help='full name (default %(default)s)')
+    add('--cloud', default='lidar/points', help='input topic (default %(default)s)')
+    add('--image', default='camera/image', help='input topic (default %(default)s)')
+    add('--channel', help='voxel channel that gives the colour (default: the last one)')
+    add('--save', metavar='FILE.rrd', help='record instead of opening a window')
+    return parser.parse_known_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Show or record until interrupted."""
+    options, ros_arguments = parse(argv)
+    if not (options.save or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        print(f'robocache view: {NO_DISPLAY}', file=sys.stderr)
+        return 1
+    try:
+        recording = Recording(options.save)
+    except RerunMissing as error:
+        print(f'robocache view: {error}', file=sys.stderr)
+        return 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    context = rclpy.Context()
+    rclpy.init(args=ros_arguments, context=context)
+    node = Node('view', context=context)
+    Viewer(node, options, recording)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        while True:
+            executor.spin_once(timeout_sec=0.2)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except ValueError as error:
+        print(f'robocache view: {error}', file=sys.stderr)
+        return 1
+    finally:
+        recording.close()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)

@@ -1,0 +1,139 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A run is summed up in numbers that can be checked by hand, and in plain words."""
+
+from __future__ import annotations
+
+import json
+
+from robocache_ros.report import (
+    Arrivals,
+    Health,
+    Observed,
+    build_report,
+    problems,
+    summary,
+    table,
+    unaccounted,
+)
+
+MS = 1_000_000
+
+
+def good_run():
+    """Five frames at 10 Hz; the one with stamp 4 took 50 ms, the others 10; trigger 9 unseen."""
+    stamps = [1, 2, 3, 4, 5]
+    sent = {stamp: 100 * MS * stamp for stamp in (*stamps, 9)}
+    received = [sent[s] + (50 if s == 4 else 10) * MS for s in stamps]
+    seen = Observed(
+        voxels=Arrivals(stamps, received, [10, 20, 30, 40, 50]),
+        features=Arrivals(stamps, received, [1.0, 1.0, 0.5, 1.0, 1.0]),
+        published={'lidar': 5},
+        trigger_sent_ns=sent,
+    )
+    seen.health = Health(
+        node={'backend': 'numpy'},
+        sources={
+            'lidar': {
+                'received': '5',
+                'used': '3',
+                'buffered': '2',
+                'expired': '0',
+                'lost_transport': '0',
+                'rate_hz': '10.0',
+                'note.point_nonfinite': '7',
+            }
+        },
+        outputs={'voxels': {'wait_ms_p50': '0.5', 'wait_ms_p99': '1.5', 'messages': '5'}},
+    )
+    return seen
+
+
+def test_rates_and_latencies_are_those_of_the_messages():
+    report = build_report(good_run(), 0.5, {'node': 1.234})
+    assert report['backend'] == 'numpy'
+    assert report['duration_sec'] == 0.5
+    voxels = report['voxels']
+    assert voxels['messages'] == 5
+    assert voxels['rate_hz'] == 10.0  # four periods of 100 ms
+    assert voxels['occupied_mean'] == 30.0
+    latency = voxels['latency_ms']
+    assert (latency['p50'], latency['max']) == (10.0, 50.0)
+    assert latency['p95'] == 42.0  # 0.8 of the way from 10 to 50
+    assert report['features']['valid_mean'] == 0.9
+    assert report['stages'] == {'voxels': {'wait_ms': {'p50': 0.5, 'p99': 1.5}, 'compute_ms': {}}}
+    assert report['cpu'] == {'node': 1.23}
+
+
+def test_the_report_is_json_with_the_promised_keys():
+    report = json.loads(json.dumps(build_report(good_run(), 1.0, {})))
+    assert set(report) >= {'backend', 'duration_sec', 'voxels', 'features', 'sources'}
+    for output in (report['voxels'], report['features']):
+        assert set(output) >= {'messages', 'rate_hz', 'latency_ms'}
+        assert list(output['latency_ms']) == ['p50', 'p95', 'p99', 'max']
+    assert report['sources']['lidar'] == {
+        'published': 5,
+        'received': 5,
+        'used': 3,
+        'buffered': 2,
+        'expired': 0,
+        'lost_transport': 0,
+        'dropped': {},
+    }
+
+
+def test_a_good_run_is_called_ok():
+    report = build_report(good_run(), 1.0, {'sim': 2.0})
+    assert problems(report) == []
+    assert ' '.join(summary(report)) == (
+        'OK: 5 voxel grids and 5 feature tensors from 5 messages, none lost, on the numpy '
+        'backend. CPU seconds in 1 s: sim 2.0.'
+    )
+
+
+def test_everything_that_is_wrong_is_said():
+    seen = good_run()
+    seen.features = Arrivals()
+    seen.published['lidar'] = 9
+    seen.health.sources['lidar'] = {
+        'received': '6',
+        'used': '3',
+        'buffered': '1',
+        'expired': '0',
+        'lost_transport': '2',
+        'dropped.late': '1',
+        'dropped.duplicate': '0',
+    }
+    report = build_report(seen, 1.0, {})
+    assert report['features']['rate_hz'] == 0.0
+    assert report['features']['latency_ms'] == dict.fromkeys(['p50', 'p95', 'p99', 'max'])
+    assert report['sources']['lidar']['dropped'] == {'late': 1}
+    assert unaccounted(report['sources']['lidar']) == 1
+    assert problems(report) == [
+        'No features came out.',
+        'lidar: 9 sent, 6 received.',
+        'lidar: the middleware reports 2 lost messages.',
+        'lidar: 1 dropped (late).',
+        'lidar: 1 messages are not accounted for.',
+    ]
+    lines = summary(report, ['source imu: no publisher'])
+    assert lines[0].startswith('Not all is well')
+    assert '  - the node says: source imu: no publisher' in lines
+
+
+def test_a_source_nobody_counts_the_messages_of_is_no_problem():
+    seen = good_run()
+    seen.published.clear()
+    report = build_report(seen, 1.0, {})
+    assert report['sources']['lidar']['published'] is None
+    assert problems(report) == []
+
+
+def test_the_table_fits_a_terminal_and_an_empty_run():
+    for seen in (good_run(), Observed()):
+        lines = table(build_report(seen, 0.0, {}))
+        assert max(map(len, lines)) <= 80
+    assert any(
+        line.split() == ['lidar', '5', '5', '3', '2', '0', '0', '0']
+        for line in table(build_report(good_run(), 0.0, {}))
+    )
