@@ -115,13 +115,13 @@ class Parameter:
     def _number(self, value: Any) -> float | None:
         if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
             return None
-        number = float(value)
-        return number if math.isfinite(number) and self._inside(number) else None
+        # The range first: an integer may be too large for a float.
+        return float(value) if self._inside(value) and math.isfinite(value) else None
 
     def _text(self, value: Any) -> str | None:
         return value if isinstance(value, str) and value in (self.choices or (value,)) else None
 
-    def _inside(self, value: float) -> bool:
+    def _inside(self, value: Any) -> bool:
         return (self.low is None or value >= self.low) and (
             self.high is None or value <= self.high
         )

@@ -31,6 +31,7 @@ REFUSED = {
     # -- numbers
     'NaN': ({'timeout_sec': NAN}, ['timeout_sec must be a number from 0 to 60 s', 'not nan']),
     'infinite': ({'lidar.history_sec': INF}, ['lidar.history_sec', '600 s', 'not inf']),
+    'too large for a float': ({'timeout_sec': 10**400}, ['timeout_sec', 'not 1000']),
     'NaN in a list': (
         {'voxels.point_cloud_range': [0, 0, 0, NAN, 1, 1]},
         ['voxels.point_cloud_range must be 6 numbers', 'nan'],
