@@ -1,0 +1,181 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The viewer shows what is on the topics, and explains itself where it can not."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
+from rclpy.node import Node
+from sensor_msgs.msg import Image, PointCloud2
+
+from robocache_ros import view
+from robocache_ros.codec.image import decode_image
+from robocache_ros.codec.table import encode_table
+from robocache_ros.ros.outputs import to_cloud
+
+
+class FakeRecording:
+    """Keeps what it is told, by what."""
+
+    def __init__(self):
+        self.calls = {}
+
+    def __getattr__(self, name):
+        return lambda *arguments: self.calls.setdefault(name, []).append(arguments)
+
+
+def options_of(*argv):
+    return view.parse(argv)[0]
+
+
+@pytest.fixture
+def viewer(context, executor):
+    """Give viewer(*argv) -> FakeRecording that a Viewer with these arguments fills."""
+    nodes = []
+
+    def viewer(*argv):
+        node = Node('view', context=context)
+        nodes.append(node)
+        executor.add_node(node)
+        recording = FakeRecording()
+        recording.viewer = view.Viewer(node, options_of(*argv), recording)
+        return recording
+
+    yield viewer
+    for node in nodes:
+        node.destroy_node()
+
+
+@pytest.fixture
+def source(context):
+    node = Source(context, config_of()).started()
+    yield node
+    node.destroy_node()
+
+
+def test_outputs_are_shown_with_their_names(viewer, source, executor, wait_until):
+    calls = viewer().calls
+
+    def shown():
+        source.send()
+        return 'voxels' in calls and 'curves' in calls
+
+    wait_until(shown, 10, 'voxels and curves', executor)
+    stamp, centers, size, values = calls['voxels'][0]
+    assert stamp == T_REF_NS
+    assert centers.tolist() == [[1.5, 0.5, 0.5], [3.5, 2.5, 1.5]]
+    assert size == [1.0, 1.0, 1.0]
+    np.testing.assert_array_equal(values, np.array([0.25, np.nan], np.float32))
+    names = dict(calls['name_curves'])
+    assert names['imu/orientation'][0] == 'imu_orientation_x'
+    newest = feature_frame(source.schema).values[-1]
+    first = source.schema.feature_names.index('imu_orientation_x')
+    curve = next(c for c in calls['curves'] if c[1] == 'imu/orientation')
+    assert curve[2].tolist() == newest[first : first + 4].tolist()
+    assert calls['arrange'][0] == (['lidar', 'imu'],)
+
+
+def test_the_channel_that_gives_the_colour_can_be_chosen(viewer, source, executor, wait_until):
+    calls = viewer('--channel', 'count').calls
+
+    def shown():
+        source.send()
+        return 'voxels' in calls
+
+    wait_until(shown, 10, 'voxels', executor)
+    assert calls['voxels'][0][3].tolist() == [4_000_000_000, 1]
+
+
+def test_an_unknown_channel_is_refused_with_those_there_are(viewer, source, executor, wait_until):
+    viewer('--channel', 'colour')
+
+    def shown():
+        source.send()
+
+    with pytest.raises(ValueError, match="no channel 'colour'; there are: count, mean_intensity"):
+        wait_until(shown, 10, 'a refusal', executor)
+
+
+def test_clouds_lose_their_missing_points_and_malformed_ones_are_left_out(viewer):
+    recording = viewer()
+    x = np.array([1, np.nan, 3], np.float32)
+    good = to_cloud(encode_table({'x': x, 'y': x, 'z': x}), voxel_frame(config_of()))
+    bad = PointCloud2(header=good.header, width=5)
+    show = recording.viewer._guarded(recording.viewer._on_cloud)
+    show(bad)
+    show(good)
+    ((stamp, points),) = recording.calls['cloud']
+    assert stamp == T_REF_NS
+    assert points.tolist() == [[1, 1, 1], [3, 3, 3]]
+
+
+def test_no_more_than_ten_images_a_second_are_kept(viewer):
+    recording = viewer()
+    for k in range(30):
+        message = image('mono8', np.zeros((2, 2), np.uint8))
+        message.header.stamp.nanosec = 1 + k * 33_000_000
+        recording.viewer._on_image(message)
+    assert len(recording.calls['image']) == 10
+
+
+def image(encoding, pixels):
+    message = Image(encoding=encoding, height=pixels.shape[0], width=pixels.shape[1])
+    message.step = pixels.strides[0]
+    message.data.frombytes(pixels.tobytes())
+    message.header.stamp.sec = 1
+    return message
+
+
+@pytest.mark.parametrize(
+    ('encoding', 'pixel', 'shown'),
+    [
+        ('rgb8', np.uint8([1, 2, 3]), [1, 2, 3]),
+        ('bgr8', np.uint8([1, 2, 3]), [3, 2, 1]),
+        ('bgra8', np.uint8([1, 2, 3, 4]), [3, 2, 1]),
+        ('mono8', np.uint8(7), 7),
+        ('mono16', np.uint16(1000), 255),
+        ('32FC1', np.float32(np.nan), 0),
+    ],
+)
+def test_every_encoding_becomes_eight_bits(encoding, pixel, shown):
+    pixels = np.tile(pixel, (2, 3, 1)) if pixel.ndim else np.full((2, 3), pixel)
+    result = view.to_pixels(decode_image(image(encoding, pixels)))
+    assert result.dtype == np.uint8
+    assert result.shape[:2] == (2, 3)
+    assert result[1, 2].tolist() == shown
+
+
+def test_without_a_display_it_points_to_save(monkeypatch, capsys):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    assert view.main([]) == 1
+    assert '--save' in capsys.readouterr().err
+
+
+def test_without_the_viewer_it_says_what_to_install(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, 'rerun', None)
+    assert view.main(['--save', str(tmp_path / 'x.rrd')]) == 1
+    assert 'pip install' in capsys.readouterr().err
+
+
+def test_a_recorded_demo_holds_every_frame(start_process, tmp_path, domain_id):
+    chunks = pytest.importorskip('rerun.chunk', reason='needs a rerun-sdk that reads its files')
+    path = tmp_path / 'demo.rrd'
+    demo = start_process(
+        *(sys.executable, '-m', 'robocache_ros', 'demo', '--seconds', '3', '--save', path),
+        *('--domain', domain_id, '--sim-param', 'lidar.columns:=400'),
+    )
+    assert demo.wait(timeout=60) == 0, demo.log.read_text()
+    rows = Counter()
+    for chunk in chunks.RrdReader(path).stream():
+        if not chunk.is_static:
+            rows[chunk.entity_path] += chunk.num_rows
+    assert rows['/world/voxels'] >= 28
+    assert rows['/world/cloud'] >= 28
+    assert rows['/camera'] >= 28
+    assert rows['/features/imu/angular_velocity'] == rows['/world/voxels']
