@@ -16,6 +16,8 @@ DTYPES = ('float32', 'float16', 'bfloat16')
 
 DEFAULT_MAX_GAP_NS = 200_000_000
 
+_STORED = {np.dtype(np.float32): 'float32', np.dtype(np.float16): 'float16'}
+
 
 class Stream(NamedTuple):
     """Samples of one stream for a batch of B sequences, and how to resample them."""
@@ -50,9 +52,10 @@ class Fused(NamedTuple):
 
 def stored_dtype(values: npt.NDArray[Any], dtype: str | None) -> str:
     """Name of what `values` store, one of DTYPES; raises ValueError for anything else."""
-    stored = dtype or values.dtype.name
-    held = 'uint16' if stored == 'bfloat16' else stored
-    if stored not in DTYPES or values.dtype.name != held or not values.dtype.isnative:
+    stored = _STORED.get(values.dtype)  # native byte order only
+    if dtype == 'bfloat16' and values.dtype == np.uint16:
+        stored = dtype
+    if stored is None or dtype not in (None, stored):
         raise ValueError(
             f'values of type {values.dtype} with dtype={dtype!r}: use float32, float16, '
             "or uint16 with dtype='bfloat16'"

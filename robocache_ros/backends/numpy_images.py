@@ -154,8 +154,11 @@ def _sum_columns(sums: IntArray, x_edges: IntArray) -> IntArray:
 
 def _column_sums(chunk: AnyArray) -> AnyArray:
     """Sums down up to 256 rows of uint8 or of uint16 in any byte order."""
-    wide = np.uint16 if chunk.dtype.itemsize == 1 else np.uint32
-    sums: AnyArray = np.add.reduce(chunk.astype(wide), axis=0, dtype=wide)
+    sums: AnyArray
+    if chunk.dtype.itemsize == 1:
+        sums = np.add.reduce(chunk.astype(np.uint16), axis=0, dtype=np.uint16)
+    else:
+        sums = np.add.reduce(chunk.astype(np.uint32), axis=0, dtype=np.uint32)
     return sums
 
 

@@ -22,13 +22,15 @@ from robocache_ros.samples import NEVER_SEEN_AGE_SEC, AnyArray, FloatArray, IntA
 
 _BoolArray = npt.NDArray[np.bool_]
 
+_BETWEEN = ('linear', 'slerp')  # rules that look at two samples
+
 
 class _Brackets(NamedTuple):
     """Which samples surround each target, for all N streams; arrays are [N, B, T]."""
 
     lower: IntArray  # sample before, as a row of the stream's values seen as [B * S, D]
     upper: IntArray  # sample after, or `lower` where one sample gives the result
-    weight: FloatArray  # of `upper`; 0 where it is `lower`
+    weight: FloatArray  # of `upper`, 0 where it is `lower`; of no meaning to hold and nearest
     valid: _BoolArray
     age: FloatArray
 
@@ -91,74 +93,73 @@ def _find_brackets(streams: Sequence[Stream], targets: IntArray) -> _Brackets:
     rows = [
         s.times if s.times.shape[1] else np.zeros((len(targets), 1), np.int64) for s in streams
     ]
-    flat, first, last, lower = _search(rows, targets)
-    t0 = flat.take(lower, mode='clip')
+    lower, first, last = _search(rows, targets)
+    times = np.concatenate([t.reshape(-1) for t in rows])
+    t0 = times.take(lower, mode='clip')
     dt = targets - t0  # [N, B, T]; negative before the first sample
     upper = lower + (dt > 0)
     np.minimum(upper, last, out=upper)
-    gap = flat.take(upper, mode='clip')
+    gap = times.take(upper, mode='clip')
     gap -= t0  # 0 on an exact hit and outside the samples
+    narrow = gap <= np.array([s.max_gap_ns for s in streams], np.int64)[:, None, None]
     # As unsigned numbers a negative dt is the largest of all: one compare for 0 <= dt <= gap.
     valid = dt.view(np.uint64) <= gap.view(np.uint64)
-    max_gap = np.array([s.max_gap_ns for s in streams], np.int64)[:, None, None]
-    valid &= gap <= max_gap
+    valid &= narrow
     weight = (dt / np.maximum(gap, 1)).astype(np.float32)
+    weight *= valid
     age = (dt / 1e9).astype(np.float32)
-    found = _Brackets(lower, upper, weight, valid, age)
-    all_valid = bool(valid.all())
-    for k, stream in enumerate(streams):
-        if stream.times.shape[1] == 0:
-            valid[k], age[k], weight[k] = False, NEVER_SEEN_AGE_SEC, 0.0
-        elif not (all_valid and stream.rule in ('linear', 'slerp')):
-            _settle(stream, found, k, dt[k], gap[k])
     lower -= first
     upper -= first
+    found = _Brackets(lower, upper, weight, valid, age)
+    all_narrow = bool(narrow.all())
+    for k, stream in enumerate(streams):
+        if stream.times.shape[1] == 0:
+            valid[k], age[k] = False, NEVER_SEEN_AGE_SEC
+        elif not (all_narrow and stream.rule in _BETWEEN):
+            _settle(stream, found, k, dt[k], gap[k])
     return found
 
 
-def _search(
-    rows: Sequence[IntArray], targets: IntArray
-) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+def _search(rows: Sequence[IntArray], targets: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     """
-    All times end to end, and the last sample at or before each target (else the first of its row).
+    Last sample at or before each target, else the first of its row, with all rows end to end.
 
-    Returns times [sum of B * S], the first index of each stream [N, 1, 1], the last index of each
-    row [N, B, 1], and the samples [N, B, T] as indices into times.
+    Returns the samples [N, B, T], the first one of each stream [N, 1, 1] and the last one of each
+    row [N, B, 1], all as indices into the times of all streams together.
     """
     batch, count = targets.shape
     lower = np.empty((len(rows), batch, count), np.int64)
-    last = np.empty((len(rows), batch, 1), np.int64)
-    first = np.empty((len(rows), 1, 1), np.int64)
+    starts = []
     start = 0
     for k, times in enumerate(rows):
-        first[k] = start
         for b in range(batch):
             # Without its first time, a row counts the samples after it: never below 0.
-            np.add(times[b, 1:].searchsorted(targets[b], 'right'), start, out=lower[k, b])
+            lower[k, b] = times[b, 1:].searchsorted(targets[b], 'right')
+            starts.append(start)
             start += times.shape[1]
-            last[k, b] = start - 1
-    flat = np.concatenate([times.reshape(-1) for times in rows])
-    return flat, first, last, lower
+    starts.append(start)
+    begin = np.array(starts, np.int64)
+    lower += begin[:-1].reshape(-1, batch, 1)
+    return lower, begin[:-1:batch, None, None], begin[1:].reshape(-1, batch, 1) - 1
 
 
 def _settle(stream: Stream, found: _Brackets, k: int, dt: IntArray, gap: IntArray) -> None:
-    """Where one sample alone gives the result, make it `lower` and `upper`, with weight 0."""
-    lower, upper, weight = found.lower[k], found.upper[k], found.weight[k]
+    """Make the one sample that gives the result both `lower` and `upper`, where only one does."""
+    lower, upper = found.lower[k], found.upper[k]
     nearer = np.minimum(dt, gap - dt)
-    later = np.where(dt > nearer, upper, lower)  # the nearest of both; the earlier when tied
+    nearest = np.where(dt > nearer, upper, lower)  # the earlier one when tied
     if stream.rule == 'hold':
         upper[...] = lower
         np.less_equal(dt.view(np.uint64), np.uint64(stream.max_gap_ns), out=found.valid[k])
     elif stream.rule == 'nearest':
         inside = dt.view(np.uint64) <= gap.view(np.uint64)
         np.logical_and(inside, nearer <= stream.max_gap_ns, out=found.valid[k])
-        lower[...] = later
-        upper[...] = later
+        lower[...] = nearest
+        upper[...] = nearest
     else:
         wide = gap > stream.max_gap_ns
-        np.copyto(lower, later, where=wide)
-        np.copyto(upper, later, where=wide)
-    weight *= lower != upper
+        np.copyto(lower, nearest, where=wide)
+        np.copyto(upper, nearest, where=wide)
 
 
 def _blend(
@@ -174,7 +175,7 @@ def _blend(
     if len(rows) < 2 * lower.size:  # widen each sample once rather than each time it is used
         rows, dtype = widen(rows, dtype), 'float32'
     a = widen(rows.take(lower, axis=0, mode='clip'), dtype)
-    if stream.rule in ('hold', 'nearest'):
+    if stream.rule not in _BETWEEN:
         out[...] = a
         return
     b = widen(rows.take(upper, axis=0, mode='clip'), dtype)
