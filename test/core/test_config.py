@@ -20,6 +20,7 @@ from robocache_ros.config import (
     ImuSource,
     JointStateSource,
     VoxelConfig,
+    parameters_of,
 )
 
 
@@ -207,3 +208,16 @@ def test_all_that_is_wrong_is_said_at_once_a_line_each():
     ]
     assert caught.value.problems == tuple(lines)
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems
+
+
+@pytest.mark.parametrize(
+    'about', [p for p in parameters_of() if p.low is not None], ids=lambda about: about.name
+)
+def test_both_ends_of_a_range_are_allowed_and_nothing_beyond(about):
+    step = 1 if about.kind.startswith('integer') else 1e-6
+    for end, outwards in ((about.low, -step), (about.high, step)):
+        inside = int(end) if step == 1 else end
+        beyond = inside + outwards * max(1, abs(inside))
+        about.parse([inside] * about.size if about.size else inside)
+        with pytest.raises(ConfigError, match=f'{about.name} must be'):
+            about.parse([beyond] * about.size if about.size else beyond)
