@@ -14,7 +14,7 @@ from robocache_ros.codec.buffers import ByteArray, byte_view, shown
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray
 
-MAX_POINTS = 2**27  # what sums of 2^36 steps per point leave room for in int64
+MAX_POINTS = 2**27  # so many values of up to 2^35 steps never overflow an int64 sum
 
 # PointField.datatype -> NumPy type; 9 to 11 exist in newer common_interfaces only.
 DATATYPES: Mapping[int, str] = {
@@ -67,7 +67,7 @@ class Layout:
         view = self.fields[name]
         shape: tuple[int, ...] = (self.n,)
         strides: tuple[int, ...] = (self.point_step,)
-        if self.height > 1 and self.row_step != self.width * self.point_step:
+        if self.row_step != self.width * self.point_step:
             shape, strides = (self.height, self.width), (self.row_step, self.point_step)
         if view.count > 1:
             shape, strides = (*shape, view.count), (*strides, view.dtype.itemsize)

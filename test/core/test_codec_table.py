@@ -101,10 +101,12 @@ def test_table_is_a_cloud_that_others_can_read(columns):
 def test_table_of_a_cloud_with_padded_rows():
     fields = (*XYZ_FIELDS, ('rgb', 12, 2, 2), ('ok', 14, 11, 1))
     points = [(float(k), 0.0, 0.0, (k, 9), k % 2 == 1) for k in range(4)]
-    columns = decode_table(cloud(points, fields, 16, width=2, padding=8))
+    msg = cloud(points, fields, 16, width=2, padding=8)
+    msg.data[14] = 2  # true, as any byte but 0
+    columns = decode_table(msg)
     assert columns['x'].tolist() == [0.0, 1.0, 2.0, 3.0]
     assert columns['rgb'].tolist() == [[0, 9], [1, 9], [2, 9], [3, 9]]
-    assert columns['ok'].tolist() == [False, True, False, True]
+    assert columns['ok'].view(np.uint8).tolist() == [1, 1, 0, 1]
 
 
 def test_voxels_come_back_from_their_message():

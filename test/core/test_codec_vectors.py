@@ -69,8 +69,8 @@ def test_covariance_of_minus_one_means_no_rate_or_acceleration(part, columns, va
         ((0.0, 0.0, 0.0, 0.75), True),  # squared length 0.5625
         ((0.5, 0.5, 0.0, 0.0), True),  # 0.5
         ((1.0, 1.0, 0.0, 0.0), True),  # 2
-        ((0.0, 0.0, 0.0, 0.5), False),  # 0.25
-        ((1.0, 1.0, 0.5, 0.0), False),  # 2.25
+        ((0.0, 0.0, 0.0, 0.6875), False),  # 0.47265625
+        ((1.0, 1.0, 0.125, 0.0), False),  # 2.015625
         ((0.0, 0.0, 0.0, 0.0), False),
         ((NAN, 0.0, 0.0, 1.0), False),
         ((1e300, 0.0, 0.0, 1.0), False),
