@@ -1,0 +1,72 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The NumPy backend: runs everywhere, and is the specification of every other one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from robocache_ros.backends import numpy_images, numpy_resample, numpy_voxels
+from robocache_ros.backends.workspace import Workspace
+from robocache_ros.grid import SparseVoxels, VoxelSpec
+from robocache_ros.resampling import Fused, Resampled, Stream
+from robocache_ros.samples import AnyArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from robocache_ros.codec.cloud import CloudView
+    from robocache_ros.codec.image import ImageView
+
+
+class NumpyBackend:
+    """Ties the operations to one workspace; see `Backend` for what they do."""
+
+    name = 'numpy'
+
+    def __init__(self, device_id: int = 0) -> None:
+        del device_id  # there is only one CPU
+        self._work = Workspace()
+
+    def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
+        """Occupied voxels of the clouds."""
+        return numpy_voxels.voxelize(self._work, clouds, spec)
+
+    def voxelize_dense(
+        self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
+    ) -> FloatArray:
+        """All voxels of the clouds as a dense grid."""
+        return numpy_voxels.voxelize_dense(self._work, clouds, spec, out)
+
+    def densify(
+        self, voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None
+    ) -> AnyArray:
+        """Sparse voxels as a dense grid."""
+        return numpy_voxels.densify(voxels, dtype, out)
+
+    def image_grid(
+        self, image: ImageView, rows: int, cols: int, channels: str
+    ) -> tuple[FloatArray, int]:
+        """Area means of an image."""
+        return numpy_images.image_grid(image, rows, cols, channels)
+
+    def resample(
+        self,
+        times: IntArray,
+        values: AnyArray,
+        targets: IntArray,
+        rule: str,
+        max_gap_ns: int,
+        *,
+        dtype: str | None = None,
+        out_dtype: str = 'float32',
+    ) -> Resampled:
+        """One stream at the target times."""
+        return numpy_resample.resample(
+            times, values, targets, rule, max_gap_ns, dtype=dtype, out_dtype=out_dtype
+        )
+
+    def fuse(
+        self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
+    ) -> Fused:
+        """Several streams at the target times, side by side."""
+        return numpy_resample.fuse(streams, targets, out_dtype=out_dtype)

@@ -1,0 +1,89 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Voxel grids of point clouds, sparse and dense: the specification (numerics rules 2 to 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from robocache_ros.backends.numpy_cells import group, locate
+from robocache_ros.backends.numpy_channels import Channels
+from robocache_ros.backends.numpy_fields import Fields
+from robocache_ros.backends.workspace import Workspace
+from robocache_ros.grid import MAX_POINTS, PointStats, SparseVoxels, VoxelSpec
+from robocache_ros.samples import AnyArray, FloatArray
+
+if TYPE_CHECKING:
+    from robocache_ros.codec.cloud import CloudView
+
+
+def voxelize(work: Workspace, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
+    """Occupied voxels of the clouds, merged in the order given."""
+    points = locate(work, clouds, spec.grid, spec.max_points)
+    cells = group(work, points, spec.grid)
+    fields = Fields(work, clouds, spec, points)
+    channels = Channels(work, spec.grid, points, cells, fields)
+    m = min(len(cells.index), spec.max_voxels)  # the lowest indices stay
+    columns = {
+        name: values[:m]
+        for channel in spec.channels
+        for name, values in zip(channel.columns, channels.compute(channel), strict=True)
+    }
+    total = sum(cloud.n for cloud in clouds)
+    stats = PointStats(
+        points=total,
+        used=len(points),
+        nonfinite=points.nonfinite,
+        out_of_range=points.looked_at - len(points) - points.nonfinite,
+        over_limit=total - points.looked_at,
+        voxels_over_limit=len(cells.index) - m,
+        value_nonfinite=fields.nonfinite,
+        value_range=fields.out_of_range,
+        fields_missing=fields.missing,
+    )
+    count = channels.count[:m].astype(np.uint32)
+    return SparseVoxels(spec.grid, cells.index[:m], count, columns, stats)
+
+
+def voxelize_dense(
+    work: Workspace,
+    clouds: Sequence[CloudView],
+    spec: VoxelSpec,
+    out: FloatArray | None = None,
+) -> FloatArray:
+    """All voxels of the clouds as a dense grid float32 [nz, ny, nx, C]; no limit of voxels."""
+    spec.check_dense()
+    return densify(voxelize(work, clouds, replace(spec, max_voxels=MAX_POINTS)), 'float32', out)
+
+
+def densify(voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None) -> AnyArray:
+    """
+    Dense grid [nz, ny, nx, C] of sparse voxels; float32, or uint8 rounded and clipped to 0..255.
+
+    Empty cells are 0, and so are occupied ones without a valid value. `out` is filled and returned
+    where given.
+    """
+    if dtype not in ('float32', 'uint8'):
+        raise ValueError(f"dense dtype must be float32 or uint8, got '{dtype}'")
+    shape = (*voxels.grid.shape, len(voxels.columns))
+    if out is None:
+        out = np.zeros(shape, dtype)
+    elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ValueError(
+            f'out must be a contiguous {dtype} array of shape {shape}, '
+            f'got {out.dtype} of shape {out.shape}'
+        )
+    else:
+        out.fill(0)
+    rows = np.empty((len(voxels), shape[3]), np.float32)
+    for number, values in enumerate(voxels.columns.values()):
+        rows[:, number] = values
+    rows[np.isnan(rows)] = 0.0
+    if dtype == 'uint8':
+        np.clip(np.rint(rows, out=rows), 0.0, 255.0, out=rows)
+    out.reshape(-1, shape[3])[voxels.index] = rows
+    return out
