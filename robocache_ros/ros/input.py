@@ -114,6 +114,8 @@ class Input:
         before = (self.publishers, self._reliability)
         if ours and not self.publishers:
             self.published_since_ns = time.monotonic_ns()
+        if self.publishers and not ours:
+            self.incompatible = ''  # whoever that was has gone
         self.publishers = len(ours)
         if self._policy == 'auto' and ours:
             offered = {p.qos_profile.reliability for p in ours}
