@@ -1,0 +1,90 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Launch arguments -> a parameters file that wins over every other. Imports no launch."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from robocache_ros.config import ConfigError, source_types
+
+ARGUMENTS = {
+    'params_file': 'parameters file of the node',
+    'namespace': 'namespace of the node and of the topics it reads',
+    'name': 'name of the node; preprocessor if empty',
+    'sources': 'sensors to use, such as lidar or lidar,imu',
+    'cloud_topic': 'topic of the first cloud source',
+    'image_topic': 'topic of the first camera',
+    'imu_topic': 'topic of the first IMU',
+    'backend': 'auto, numpy or cuda',
+    'autostart': 'false: wait for a lifecycle manager',
+    'use_sim_time': 'true: take the time from /clock',
+    'rviz': 'true: show the voxels and the first cloud in RViz',
+    'fixed_frame': 'frame that RViz shows; of the clouds, or one that /tf connects to it',
+    'log_level': 'of the node: debug, info, warn, error or fatal',
+}
+TOPICS = {'cloud_topic': 'pointcloud2', 'image_topic': 'image', 'imu_topic': 'imu'}
+SWITCHES = {'true': True, 'false': False}
+
+
+def overrides(arguments: Mapping[str, str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the parameters that launch arguments set; an empty argument sets none.
+
+    :param arguments: launch arguments by name, as text.
+    :param parameters: what the node has from its own parameters file, by dotted name.
+    :raises ConfigError: naming the argument, its value and what it may be.
+    """
+    given = {name: text.strip() for name, text in arguments.items() if text.strip()}
+    values: dict[str, Any] = {}
+    if 'sources' in given:
+        values['sources'] = re.findall(r'[^\s,\[\]"\']+', given['sources'])
+    if 'backend' in given:
+        values['backend'] = given['backend']
+    for name in ('autostart', 'use_sim_time'):
+        if name in given:
+            values[name] = switch(name, given[name])
+    for name, kind in TOPICS.items():
+        if name in given:
+            source = first_source(kind, {**parameters, **values})
+            if not source:
+                raise ConfigError(
+                    f'{name}:={given[name]}, but no source of type {kind} is in use; '
+                    f'sources are {", ".join(source_types({**parameters, **values}))}'
+                )
+            values[f'{source}.topic'] = given[name]
+    return values
+
+
+def first_source(kind: str, parameters: Mapping[str, Any]) -> str:
+    """Return the name of the first source of a type, '' when there is none."""
+    return next((s for s, its in source_types(parameters).items() if its == kind), '')
+
+
+def switch(name: str, text: str) -> bool:
+    """Return the truth of the launch argument `name`; an empty one is false."""
+    if text.strip().lower() not in ('', *SWITCHES):
+        raise ConfigError(f'{name}:={text}, but it must be true or false')
+    return SWITCHES.get(text.strip().lower(), False)
+
+
+def full_name(outer: str, namespace: str, name: str) -> str:
+    """Return the full name of a node in `namespace`, relative to `outer` unless absolute."""
+    parts = [namespace, name] if namespace.startswith('/') else [outer, namespace, name]
+    return '/' + '/'.join(p.strip('/') for p in parts if p.strip('/'))
+
+
+def write_overrides(path: Path, name: str, values: Mapping[str, Any]) -> None:
+    """
+    Write the parameters file that goes last.
+
+    rcl merges the files by key, and then applies keys in the order in which they first appeared:
+    to win over `/**`, `name` and `/ns/name` alike, wherever they stand, the key has to be one
+    that nobody else writes. JSON is YAML in which no topic is taken for a number.
+    """
+    key = f'/**/**/{name}'
+    path.write_text(json.dumps({key: {'ros__parameters': dict(values)}}), encoding='utf-8')
