@@ -99,6 +99,12 @@ def test_the_nearer_of_two_boxes_hides_the_other():
         assert (hits.surface[0] - BOXES) // 6 == boxes.index(BOX)
 
 
+def test_a_box_just_behind_is_not_met():
+    hits = cast(World([BOX], YARD), (6.5, 0.0, 1.0), (1, 0, 0))
+    assert hits.distance[0] == 3.5
+    assert hits.surface[0] == WALLS + 1
+
+
 def test_random_rays_meet_what_plain_rectangles_say():
     world = World()
     random = np.random.default_rng(1)
