@@ -15,6 +15,7 @@ from robocache_ros import __version__
 from robocache_ros.config import (
     CloudSource,
     Config,
+    ConfigError,
     ImageSource,
     ImuSource,
     JointStateSource,
@@ -49,8 +50,15 @@ class Schema:
 
     @classmethod
     def from_config(cls, config: Config) -> Schema:
-        """Derive the schema; complete before the first message arrives."""
+        """Derive the schema; ConfigError where two sources would make features of one name."""
         groups = tuple(group for source in config.sources for group in groups_of(source))
+        owner: dict[str, str] = {}
+        for group in groups:
+            if owner.setdefault(group.name, group.source) != group.source:
+                raise ConfigError(
+                    f'sources {owner[group.name]} and {group.source} would both make features '
+                    f'called {group.name}: rename one of them'
+                )
         return cls(config, groups)
 
     @cached_property

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from robocache_ros.config import Config
+from robocache_ros.config import Config, ConfigError
 from robocache_ros.schema import Schema
 
 
@@ -104,3 +104,10 @@ def test_the_document_begins_with_a_summary_for_people():
     assert document['backend'] == {'name': 'numpy', 'reason': 'as configured'}
     assert document['grid']['dims'] == [512, 512, 40]
     assert 'nan' not in text.lower()
+
+
+def test_two_sources_may_not_make_features_of_one_name():
+    arm = {'imu_angular__type': 'joint_state', 'imu_angular__joints': ['elbow']}
+    arm['imu_angular__interfaces'] = ['velocity']
+    with pytest.raises(ConfigError, match='imu and imu_angular .* imu_angular_velocity'):
+        schema_of(sources=['lidar', 'imu', 'imu_angular'], **arm)
