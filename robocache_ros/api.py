@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,10 +13,56 @@ import numpy.typing as npt
 
 from robocache_ros.backends import Backend, make_backend
 from robocache_ros.batch import Batch, make_batch
+from robocache_ros.grid import MAX_POINTS, Channel, Grid, SparseVoxels, VoxelSpec
+from robocache_ros.points import as_cloud
 from robocache_ros.resampling import DEFAULT_MAX_GAP_NS, DTYPES, Fused, Resampled, Stream
-from robocache_ros.samples import AnyArray, IntArray
+from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 _local = threading.local()  # a backend owns workspaces: one for each thread
+
+
+def voxelize(
+    points: Any,
+    *,
+    voxel_size: float | Sequence[float],
+    point_cloud_range: Sequence[float],
+    channels: Sequence[str] = ('count',),
+    fields: Sequence[str] | None = None,
+    dense: bool = False,
+    max_points: int = MAX_POINTS,
+    max_voxels: int = MAX_POINTS,
+    resolutions: Mapping[str, float] | None = None,
+    backend: str = 'auto',
+) -> SparseVoxels | FloatArray:
+    """
+    Voxels of points: the occupied ones, or with `dense` a grid float32 [nz, ny, nx, C].
+
+    `points`: array [N, 3+] of x, y, z (m) and the columns named by `fields`, a tuple or mapping of
+    columns, a structured array, or a PointCloud2 message. `voxel_size` in metres, one number or
+    three; `point_cloud_range` [x y z min, x y z max]; `channels`: count, occupancy, centroid,
+    mean_F, min_F, max_F, sum_F with F any field. Points outside are left out and counted in
+    `.stats`; of more than `max_points` the first ones are used, of more than `max_voxels` those
+    with the lowest indices stay (a dense grid has all). `resolutions`: steps in which a field is
+    summed, powers of two; default 1 for integers and 2^-18 for floats.
+    Dense: count has to be a channel; empty cells and voxels without a valid value are 0.
+    Raises ValueError, or Rejected for a malformed message.
+    """
+    cloud = as_cloud(points, fields)
+    spec = VoxelSpec(
+        Grid.from_range(voxel_size, point_cloud_range),
+        tuple(Channel.parse(name) for name in channels),
+        max_points,
+        max_voxels,
+        resolutions or {},
+    )
+    lacking = [name for name in spec.fields if not cloud.has(name)]
+    if lacking:
+        raise ValueError(
+            f'channels {list(channels)} need the fields {lacking}; the points have '
+            f'{list(cloud.fields)}'
+        )
+    run = _backend(backend)
+    return run.voxelize_dense([cloud], spec) if dense else run.voxelize([cloud], spec)
 
 
 def resample(
