@@ -59,7 +59,7 @@ class Child:
 
     def mark_cpu(self) -> None:
         """Count CPU time from here on."""
-        self._cpu_mark_sec = self._cpu_sec = _cpu_sec(self._process.pid)
+        self._cpu_mark_sec += self.cpu_sec()
 
     def cpu_sec(self) -> float:
         """Return the CPU time since `mark_cpu`, or until it was last asked for and still ran."""

@@ -47,7 +47,7 @@ class Demo:
         stack.callback(self.monitor.close)
         self._screen = Screen(sys.stdout)
         self._children: list[Child] = []
-        self._began = self._ended = self._own_cpu_sec = 0.0
+        self._own_cpu_sec = 0.0
 
     def run(self) -> dict[str, Any]:
         """Run the demo and return its report."""
@@ -67,9 +67,7 @@ class Demo:
         """Sum up what was seen until now."""
         cpu_sec = {child.name: child.cpu_sec() for child in self._children}
         cpu_sec['monitor'] = time.process_time() - self._own_cpu_sec
-        return build_report(
-            self.monitor.seen, (self._ended or time.monotonic()) - self._began, cpu_sec
-        )
+        return build_report(self.monitor.seen, cpu_sec)
 
     def _start(self, command: list[str]) -> Child:
         child = Child(command, self._env, self._log_dir)
@@ -89,21 +87,18 @@ class Demo:
         for child in self._children:
             child.mark_cpu()
         self._own_cpu_sec = time.process_time()
-        self._began = time.monotonic()
-        while sim.running:
-            self.monitor.spin_until(lambda: not sim.running, self._screen.period_sec)
-            self._ended = time.monotonic()
+        while not self.monitor.spin_until(lambda: not sim.running, self._screen.period_sec):
             self._show()
         if sim.exit_code != 0:
             raise DemoError(f'sim ended with {sim.exit_code}; it said:\n{sim.last_words()}')
 
     def _show(self) -> None:
-        elapsed = self._ended - self._began
+        report = self.report()
         title = (
-            f'robocache_ros demo: {elapsed:.1f} of {self._options.seconds:g} s, '
+            f'robocache_ros demo: {report["duration_sec"]:.1f} of {self._options.seconds:g} s, '
             f'ROS_DOMAIN_ID={self._options.domain}'
         )
-        self._screen.show([title, *table(self.report())])
+        self._screen.show([title, *table(report)])
 
     def _drain(self) -> None:
         """Wait until the node has nothing more to do: two equal accounts in a row."""

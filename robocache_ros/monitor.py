@@ -104,12 +104,11 @@ class Monitor:
         _arrived(self.seen.features, message, _valid_fraction(message))
 
     def _on_sent(self, message: TimeReference) -> None:
-        published = self.seen.published
-        published[message.source] = published.get(message.source, 0) + 1
-        if message.source == self._trigger:
-            self.seen.trigger_sent_ns[_nanoseconds(message.header.stamp)] = _nanoseconds(
-                message.time_ref
-            )
+        seen, source, sent_ns = self.seen, message.source, _nanoseconds(message.time_ref)
+        seen.published[source] = seen.published.get(source, 0) + 1
+        seen.sent_ns = (seen.sent_ns[0] or sent_ns, sent_ns)
+        if source == self._trigger:
+            seen.trigger_sent_ns[_nanoseconds(message.header.stamp)] = sent_ns
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         prefix = f'{self._name}: '
@@ -170,11 +169,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, ros_arguments = parser.parse_known_args(argv)
     monitor = Monitor(arguments.node, arguments.trigger, ros_arguments=ros_arguments)
     screen = Screen(sys.stdout)
-    started = time.monotonic()
     try:
         while True:
             monitor.spin_until(lambda: False, screen.period_sec)
-            report = build_report(monitor.seen, time.monotonic() - started, {})
+            report = build_report(monitor.seen, {})
             screen.show([*table(report), *monitor.seen.health.complaints])
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0

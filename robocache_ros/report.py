@@ -40,18 +40,17 @@ class Observed:
     features: Arrivals = field(default_factory=Arrivals)
     published: dict[str, int] = field(default_factory=dict)  # source -> messages sent
     trigger_sent_ns: dict[int, int] = field(default_factory=dict)  # stamp -> CLOCK_MONOTONIC
+    sent_ns: tuple[int, int] = (0, 0)  # CLOCK_MONOTONIC of the first and last message sent
     health: Health = field(default_factory=Health)
 
 
-def build_report(
-    seen: Observed, duration_sec: float, cpu_sec: Mapping[str, float]
-) -> dict[str, Any]:
+def build_report(seen: Observed, cpu_sec: Mapping[str, float]) -> dict[str, Any]:
     """Sum a run up, ready for JSON; numbers nobody could measure are None."""
     health = seen.health
     names = sorted(set(health.sources) | set(seen.published))
     return {
         'backend': health.node.get('backend'),
-        'duration_sec': round(duration_sec, 3),
+        'duration_sec': round((seen.sent_ns[1] - seen.sent_ns[0]) / 1e9, 3),
         'voxels': _output(seen.voxels, seen.trigger_sent_ns, 'occupied_mean'),
         'features': _output(seen.features, seen.trigger_sent_ns, 'valid_mean'),
         'sources': {
@@ -167,7 +166,7 @@ def summary(report: Mapping[str, Any], complaints: Sequence[str] = ()) -> list[s
         lines += [f'  - the node says: {sentence}' for sentence in complaints]
     cpu = ', '.join(f'{name} {seconds:.1f}' for name, seconds in report['cpu'].items())
     if cpu:
-        lines.append(f'CPU seconds in {report["duration_sec"]:.0f} s: {cpu}.')
+        lines.append(f'CPU seconds in {report["duration_sec"]:.3g} s: {cpu}.')
     return lines
 
 
