@@ -88,7 +88,7 @@ class Pipeline:
                 self._reject(track, Reason.IMAGE_TOO_SMALL)
                 return
             track.frame_id = frame_id
-            if isinstance(payload, Vector):
+            if not isinstance(payload, ImageView):
                 track.notes.update(payload.notes)
             epoch = self._timeline.epoch
             accepted = self._timeline.push(source, sample)

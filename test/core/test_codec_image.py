@@ -35,7 +35,7 @@ def test_mono8_and_bayer_have_one_value_per_pixel(padding):
     for encoding in ('mono8', 'bayer_rggb8', 'bayer_bggr8', 'bayer_gbrg8', 'bayer_grbg8'):
         view = decode_image(image(encoding, padding=padding))
         assert view.plane('y').tolist() == [[0, 1, 2], [3, 4, 5]]
-        assert view.format.bayer == encoding[6:10] if 'bayer' in encoding else True
+        assert view.format.bayer == (encoding[6:10] if 'bayer' in encoding else '')
 
 
 @pytest.mark.parametrize('big_endian', [0, 1])
