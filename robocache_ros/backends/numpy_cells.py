@@ -119,12 +119,12 @@ def group(work: Workspace, points: Located, grid: Grid) -> Cells:
     dims = [int(last) - int(first) + 1 for first, last in ends]
     # Indexed within the box around the points: tables stay as small as the scene.
     box = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (dims[0], dims[1], dims[2]))
-    index, rank = rank_keys(work, _keys(work, points.t, low, box), box.cells)
+    index, rank = rank_keys(work, keys_in_box(work, points.t, low, box), box.cells)
     ix, iy, iz = (coord + first for coord, first in zip(box.unravel(index), low, strict=True))
     return Cells((iz * grid.dims[1] + iy) * grid.dims[0] + ix, rank, (ix, iy, iz))
 
 
-def _keys(work: Workspace, t: Column3, low: Sequence[int], box: Grid) -> IntArray:
+def keys_in_box(work: Workspace, t: Column3, low: Sequence[int], box: Grid) -> IntArray:
     """Linear index of each point, int64[K], in a box whose first cell is `low`."""
     (nx, ny, nz), (x, y, z) = box.dims, low
     # Half the memory traffic where 32 bits hold the index before the subtraction, too.

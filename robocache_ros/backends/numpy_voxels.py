@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robocache_ros.backends.numpy_cells import group, locate
+from robocache_ros.backends.numpy_cells import group, keys_in_box, locate
 from robocache_ros.backends.numpy_channels import Channels
 from robocache_ros.backends.numpy_fields import Fields
 from robocache_ros.backends.workspace import Workspace
@@ -19,6 +19,9 @@ from robocache_ros.samples import AnyArray, FloatArray
 
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
+
+# Counting every cell is twice as fast as finding the occupied ones, up to this many per point.
+_COUNTED_CELLS_PER_POINT = 24
 
 
 def voxelize(work: Workspace, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
@@ -55,8 +58,19 @@ def voxelize_dense(
     spec: VoxelSpec,
     out: FloatArray | None = None,
 ) -> FloatArray:
-    """All voxels of the clouds as a dense grid float32 [nz, ny, nx, C]; no limit of voxels."""
+    """
+    All voxels of the clouds as a dense grid float32 [nz, ny, nx, C]; `max_voxels` is not applied.
+
+    `out` is filled and returned where given. The same as `densify` of `voxelize`.
+    """
     spec.check_dense()
+    if spec.columns == ('count',):
+        points = locate(work, clouds, spec.grid, spec.max_points)
+        if spec.grid.cells <= _COUNTED_CELLS_PER_POINT * len(points):
+            keys = keys_in_box(work, points.t, (0, 0, 0), spec.grid)
+            grid = _zeroed((*spec.grid.shape, 1), 'float32', out)
+            grid.reshape(-1)[:] = np.bincount(keys, minlength=spec.grid.cells)
+            return grid
     return densify(voxelize(work, clouds, replace(spec, max_voxels=MAX_POINTS)), 'float32', out)
 
 
@@ -69,21 +83,24 @@ def densify(voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None =
     """
     if dtype not in ('float32', 'uint8'):
         raise ValueError(f"dense dtype must be float32 or uint8, got '{dtype}'")
-    shape = (*voxels.grid.shape, len(voxels.columns))
-    if out is None:
-        out = np.zeros(shape, dtype)
-    elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-        raise ValueError(
-            f'out must be a contiguous {dtype} array of shape {shape}, '
-            f'got {out.dtype} of shape {out.shape}'
-        )
-    else:
-        out.fill(0)
-    rows = np.empty((len(voxels), shape[3]), np.float32)
+    grid = _zeroed((*voxels.grid.shape, len(voxels.columns)), dtype, out)
+    rows = np.empty((len(voxels), len(voxels.columns)), np.float32)
     for number, values in enumerate(voxels.columns.values()):
         rows[:, number] = values
     rows[np.isnan(rows)] = 0.0
     if dtype == 'uint8':
         np.clip(np.rint(rows, out=rows), 0.0, 255.0, out=rows)
-    out.reshape(-1, shape[3])[voxels.index] = rows
+    grid.reshape(-1, rows.shape[1])[voxels.index] = rows
+    return grid
+
+
+def _zeroed(shape: tuple[int, ...], dtype: str, out: AnyArray | None) -> AnyArray:
+    if out is None:
+        return np.zeros(shape, dtype)
+    if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+        raise ValueError(
+            f'out must be a contiguous {dtype} array of shape {shape}, '
+            f'got {out.dtype} of shape {out.shape}'
+        )
+    out.fill(0)
     return out
