@@ -18,9 +18,9 @@ GRID = cloud(P, width=3)  # two rows of three
 PADDED = cloud(P, width=3, padding=8)
 
 
-def fields(*entries, step=None, **changes):
+def fields(*entries):
     """CLOUD with other fields; its points are 16 bytes."""
-    return but(CLOUD, fields=[field(*entry) for entry in entries], **changes)
+    return but(CLOUD, fields=[field(*entry) for entry in entries])
 
 
 def xyz_as(datatype, count=1):
