@@ -207,6 +207,10 @@ class SimNode(Node):
                 'use_sim_time needs publish_clock: the simulated robot makes the simulated time, '
                 'it does not follow one'
             )
+        # One `/**:` block may feed many nodes, so a foreign name is no error.
+        foreign = [name for name in self._parameter_overrides if not self.has_parameter(name)]
+        if foreign:
+            self.get_logger().warning(f'no settings of the simulated robot: {", ".join(foreign)}')
 
 
 def _fill(message: Any, like: SimpleNamespace) -> Any:
@@ -233,10 +237,10 @@ def main(argv: list[str] | None = None) -> int:
     signals: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda caught, _: signals.append(caught))
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         node = SimNode()
-    except ValueError as error:
+    except (RuntimeError, ValueError) as error:
         print(f'sim: {error}', file=sys.stderr)
         get_default_context().try_shutdown()
         return 1
@@ -249,6 +253,9 @@ def main(argv: list[str] | None = None) -> int:
     executor.shutdown()
     node.destroy_node()
     get_default_context().try_shutdown()
+    # While it winds up the interpreter goes back to the default, which is to die of a signal.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     return 0
 
 

@@ -259,9 +259,11 @@ def test_a_signal_ends_it_within_two_seconds_and_without_a_traceback(
 def test_its_process_ends_by_itself_after_the_duration(start_process):
     sizes = [f'{name}:={value}' for name, value in SMALL.items()]
     arguments = [word for size in sizes for word in ('-p', size)]
-    process = start_process(*SIM, '-p', 'duration_sec:=0.2', *arguments)
+    process = start_process(*SIM, '-p', 'duration_sec:=0.2', '-p', 'lidar.ring:=8', *arguments)
     assert process.wait(timeout=30) == 0
-    assert 'simulated robot: lidar 10 Hz' in process.log.read_text()
+    log = process.log.read_text()
+    assert 'simulated robot: lidar 10 Hz' in log
+    assert 'no settings of the simulated robot: lidar.ring' in log
 
 
 def test_its_process_says_in_one_sentence_what_is_refused(start_process):
