@@ -90,7 +90,8 @@ class CloudView(Layout):
         if shift == 0.0:
             return self.column(name, target, limit)
         exact = self.column(name, np.empty(points, np.float64), limit)
-        exact -= shift
+        with np.errstate(all='ignore'):
+            exact -= shift
         _copy(exact, target[:points])
         return _canonical(target[:points])
 

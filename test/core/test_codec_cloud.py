@@ -167,6 +167,12 @@ def test_origin_moves_float32_coordinates_too():
     assert [c.tolist() for c in view.xyz()] == [[0.5], [0.5], [3.5]]
 
 
+def test_difference_beyond_float64_is_infinite_without_a_warning():
+    fields = (('x', 0, 8, 1), ('y', 8, 8, 1), ('z', 16, 8, 1))
+    x, _, _ = decode_cloud(cloud([(1.7e308, 0.0, 0.0)], fields)).xyz((-1.7e308, 0.0, 0.0))
+    assert x.tolist() == [INF]
+
+
 def test_difference_that_rounds_to_negative_zero_is_zero():
     fields = (('x', 0, 8, 1), ('y', 8, 8, 1), ('z', 16, 8, 1))
     (x, _, _) = decode_cloud(cloud([(-1e-60, 0.0, 0.0)], fields)).xyz((1e-60, 0.0, 0.0))
