@@ -240,6 +240,8 @@ class Pipeline:
 
     def _release(self, track: Track, t_ref_ns: int) -> None:
         """Give back the bytes of clouds and images that no later frame can need."""
+        if track in self._voxel_tracks:
+            t_ref_ns = min(t_ref_ns, self._voxels.head_ns())  # after an error they may be behind
         end = int(track.ring.times.searchsorted(t_ref_ns, side='right'))
         if track in self._voxel_tracks:
             end -= 1  # the newest cloud may go into the next grid as well
