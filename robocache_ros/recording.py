@@ -51,18 +51,18 @@ class Recording:
         else:
             self._stream.save(save)
 
-    def arrange(self, sources: Sequence[str]) -> None:
-        """Lay the window out: scene, image, and one plot for each of `sources`."""
+    def arrange(self, curves: Sequence[str]) -> None:
+        """Lay the window out: scene and image, below them a plot for each path of `curves`."""
         views = self._rerun.blueprint
-        plots = [views.TimeSeriesView(origin=f'features/{name}', name=name) for name in sources]
-        image = views.Spatial2DView(origin='camera', name='camera')
         scene = views.Spatial3DView(origin='world', name='cloud and voxels')
-        column = views.Vertical(image, *plots)
-        self._stream.send_blueprint(
-            views.Blueprint(
-                views.Horizontal(scene, column, column_shares=[2, 1]), collapse_panels=True
-            )
+        image = views.Spatial2DView(origin='camera', name='camera')
+        plots = [views.TimeSeriesView(origin=f'features/{path}', name=path) for path in curves]
+        rows = views.Vertical(
+            views.Horizontal(scene, image, column_shares=[2, 1]),
+            views.Grid(*plots, grid_columns=4),
+            row_shares=[3, 2],
         )
+        self._stream.send_blueprint(views.Blueprint(rows, collapse_panels=True))
 
     def cloud(self, stamp_ns: int, points: FloatArray) -> None:
         """Show points [N, 3], thinned out evenly if there are too many."""

@@ -65,9 +65,10 @@ class Viewer:
     def _on_schema(self, message: String) -> None:
         self._schema = schema = read_schema(message)
         groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
-        self._recording.arrange(list(dict.fromkeys(group['source'] for group in groups)))
+        self._recording.arrange([_path(group) for group in groups])
         for group in groups:
-            self._recording.name_curves(_path(group), group['names'])
+            names = [name.removeprefix(group['name'] + '_') for name in group['names']]
+            self._recording.name_curves(_path(group), names)
 
     def _on_cloud(self, message: PointCloud2) -> None:
         points = np.stack(decode_cloud(message).xyz(), axis=1)

@@ -60,7 +60,7 @@ def test_a_cloud_is_thinned_out_evenly(recorded):
 
 def test_curves_have_names(recorded):
     def fill(recording):
-        recording.arrange(['imu'])
+        recording.arrange(['imu/velocity'])
         recording.name_curves('imu/velocity', ['x', 'y'])
         recording.curves(T_NS, 'imu/velocity', np.array([1, 2], np.float32))
 

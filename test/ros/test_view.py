@@ -72,12 +72,13 @@ def test_outputs_are_shown_with_their_names(viewer, source, executor, wait_until
     assert size == [1.0, 1.0, 1.0]
     np.testing.assert_array_equal(values, np.array([0.25, np.nan], np.float32))
     names = dict(calls['name_curves'])
-    assert names['imu/orientation'][0] == 'imu_orientation_x'
+    assert names['imu/orientation'] == ['x', 'y', 'z', 'w']
     newest = feature_frame(source.schema).values[-1]
     first = source.schema.feature_names.index('imu_orientation_x')
     curve = next(c for c in calls['curves'] if c[1] == 'imu/orientation')
     assert curve[2].tolist() == newest[first : first + 4].tolist()
-    assert calls['arrange'][0] == (['lidar', 'imu'],)
+    assert calls['arrange'][0] == (list(names),)
+    assert 'lidar/centroid' in names
 
 
 def test_the_channel_that_gives_the_colour_can_be_chosen(viewer, source, executor, wait_until):
