@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from robocache_ros.child import Child
+from robocache_ros.environment import MALLOC, fastdds_profile
 from robocache_ros.monitor import Monitor
 from robocache_ros.report import build_report, summary, table
-from robocache_ros.resources import config_file
 from robocache_ros.screen import Screen
 
 NODE = '/preprocessor'
@@ -41,7 +41,8 @@ class Demo:
         self._options = options
         self._stack = stack
         self._env = isolated_environment(options.domain)
-        os.environ.update(self._env)  # the monitor's own participant must not differ
+        os.environ.clear()  # the monitor's own participant must not differ
+        os.environ.update(self._env)
         self._log_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix='robocache_'))
         self.monitor = Monitor(NODE, TRIGGER, options.domain)
         stack.callback(self.monitor.close)
@@ -117,15 +118,9 @@ class Demo:
 
 def isolated_environment(domain: int) -> dict[str, str]:
     """Return the environment of a process that meets those of this run and nobody else."""
-    profile = str(config_file('fastdds_isolated.xml'))
-    env = {
-        **os.environ,
-        'ROS_DOMAIN_ID': str(domain),
-        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'SYSTEM_DEFAULT',
-        'FASTDDS_DEFAULT_PROFILES_FILE': profile,
-    }
-    if env.get('ROS_DISTRO') in ('humble', 'jazzy'):  # the variable's name before Fast DDS 3
-        env['FASTRTPS_DEFAULT_PROFILES_FILE'] = profile
+    env = {**MALLOC, **os.environ, **fastdds_profile('fastdds_isolated.xml', os.environ)}
+    env['ROS_DOMAIN_ID'] = str(domain)
+    env['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'SYSTEM_DEFAULT'
     for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
         env.pop(name, None)
     return env
