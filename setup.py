@@ -21,7 +21,6 @@ ROS = [
     'ros-rmw-fastrtps-cpp==9.3.3',
     'ros-builtin-interfaces==2.3.0',
     'ros-diagnostic-msgs==5.5.1',
-    'ros-lifecycle-msgs==2.3.0',
     'ros-rcl-interfaces==2.3.0',
     'ros-rosgraph-msgs==2.3.0',
     'ros-sensor-msgs==5.5.1',
@@ -52,7 +51,7 @@ setup(
     install_requires=['numpy>=1.21', 'pyyaml'],
     extras_require={
         'ros': ROS,
-        'demo': ['rerun-sdk>=0.20'],
+        'demo': ['rerun-sdk>=0.23'],
         'bench': ['open3d', 'small-gicp', 'scipy'],
         'test': [
             'pytest>=6.2,<8.4',  # 8.4 breaks launch_pytest, 9 launch_testing

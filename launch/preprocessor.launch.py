@@ -66,9 +66,15 @@ def _start(context):
 def _node(arguments, name, fqn, files, environment, last_is_ours):
     level = arguments['log_level']
     logger = fqn.strip('/').replace('/', '.')
-    done = [Shutdown(reason=f'{fqn} ended')]
-    if last_is_ours:
-        done.insert(0, OpaqueFunction(function=lambda _: files[-1].unlink()))
+
+    def ended(context):
+        if last_is_ours:
+            files[-1].unlink(missing_ok=True)
+        code = context.locals.event.returncode
+        if code and not context.is_shutdown:  # makes that of `ros2 launch` 1, and stops the rest
+            raise RuntimeError(f'{fqn} ended with exit code {code}')
+        return [Shutdown(reason=f'{fqn} ended')]
+
     return Node(
         package='robocache_ros',
         executable='preprocessor',
@@ -79,7 +85,7 @@ def _node(arguments, name, fqn, files, environment, last_is_ours):
         additional_env=environment,
         output='screen',
         emulate_tty=True,
-        on_exit=done,
+        on_exit=[OpaqueFunction(function=ended)],
     )
 
 
