@@ -47,7 +47,7 @@ class NumpyBackend:
         self, image: ImageView, rows: int, cols: int, channels: str
     ) -> tuple[FloatArray, int]:
         """Area means of an image."""
-        return numpy_images.image_grid(image, rows, cols, channels)
+        return numpy_images.image_grid(image, rows, cols, channels, self._work)
 
     def resample(
         self,
@@ -62,11 +62,18 @@ class NumpyBackend:
     ) -> Resampled:
         """One stream at the target times."""
         return numpy_resample.resample(
-            times, values, targets, rule, max_gap_ns, dtype=dtype, out_dtype=out_dtype
+            times,
+            values,
+            targets,
+            rule,
+            max_gap_ns,
+            dtype=dtype,
+            out_dtype=out_dtype,
+            work=self._work,
         )
 
     def fuse(
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
-        return numpy_resample.fuse(streams, targets, out_dtype=out_dtype)
+        return numpy_resample.fuse(streams, targets, out_dtype=out_dtype, work=self._work)

@@ -10,9 +10,12 @@ column sums are then cut into cells. Rows go through the cache in chunks.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
+from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.image import ImageView
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
@@ -37,7 +40,9 @@ def check_size(image: ImageView, rows: int, cols: int, channels: str) -> None:
         )
 
 
-def image_grid(image: ImageView, rows: int, cols: int, channels: str) -> tuple[FloatArray, int]:
+def image_grid(
+    image: ImageView, rows: int, cols: int, channels: str, work: Workspace | None = None
+) -> tuple[FloatArray, int]:
     """
     Means of the cells of an image, float32 [rows * cols * C], and the number of pixels left out.
 
@@ -47,28 +52,30 @@ def image_grid(image: ImageView, rows: int, cols: int, channels: str) -> tuple[F
     cell without any other pixel is 0. Raises Rejected for an image smaller than the grid.
     """
     check_size(image, rows, cols, channels)
+    work = work or Workspace()
+    left_out = 0
     if image.format.code == 'f4':
-        means, left_out = _float_means(image.plane('y'), rows, cols)
+        means, left_out = _float_means(work, image.plane('y'), rows, cols)
     elif channels == 'rgb' and image.format.bayer:
-        means, left_out = _bayer_means(image.plane('y'), image.format.bayer, rows, cols), 0
+        means = _bayer_means(work, image.plane('y'), image.format.bayer, rows, cols)
     else:
-        means, left_out = _integer_means(image, rows, cols, channels), 0
+        means = _integer_means(work, image, rows, cols, channels)
     if channels == 'rgb' and means.shape[2] == 1:
         means = means.repeat(3, axis=2)
     return means.reshape(-1), left_out
 
 
-def _integer_means(image: ImageView, rows: int, cols: int, channels: str) -> FloatArray:
+def _integer_means(
+    work: Workspace, image: ImageView, rows: int, cols: int, channels: str
+) -> FloatArray:
     """[rows, cols, 1 or 3], one channel unless a colour image is to stay one."""
     order, pixels = image.format.order, image.pixels()
     y_edges, x_edges = _edges(image.height, rows), _edges(image.width, cols)
     if channels == 'mono' and order != 'y':
         weights = [(order.index(colour), weight) for colour, weight in _GREY.items()]
-        sums = _sum_rows(pixels, y_edges, lambda chunk: _grey_column_sums(chunk, weights))[
-            ..., None
-        ]
+        sums = _sum_rows(pixels, y_edges, partial(_grey_column_sums, work, weights))[..., None]
     else:
-        sums = _sum_rows(pixels, y_edges, _column_sums)
+        sums = _sum_rows(pixels, y_edges, partial(_column_sums, work))
     means = _divide(_sum_columns(sums, x_edges), _areas(y_edges, x_edges)[..., None])
     return means if order == 'y' or channels == 'mono' else means[..., _positions(order)]
 
@@ -77,7 +84,9 @@ def _positions(order: str) -> list[int]:
     return [order.index(colour) for colour in 'rgb']
 
 
-def _bayer_means(mosaic: AnyArray, pattern: str, rows: int, cols: int) -> FloatArray:
+def _bayer_means(
+    work: Workspace, mosaic: AnyArray, pattern: str, rows: int, cols: int
+) -> FloatArray:
     """[rows, cols, 3] raw means per colour of a mosaic [height, width]; green has two places."""
     height, width = mosaic.shape
     y_edges, x_edges = _edges(height, rows), _edges(width, cols)
@@ -87,26 +96,28 @@ def _bayer_means(mosaic: AnyArray, pattern: str, rows: int, cols: int) -> FloatA
         y, x = divmod(place, 2)
         # Among the pixels of one place, a cell begins at the first one inside it.
         y_cut, x_cut = (y_edges + 1 - y) // 2, (x_edges + 1 - x) // 2
-        column_sums = _sum_rows(mosaic[y::2, x::2], y_cut, _column_sums)
+        column_sums = _sum_rows(mosaic[y::2, x::2], y_cut, partial(_column_sums, work))
         channel = 'rgb'.index(colour)
         sums[..., channel] += _sum_columns(column_sums, x_cut)
         counts[..., channel] += _areas(y_cut, x_cut)
     return _divide(sums, counts)
 
 
-def _float_means(plane: AnyArray, rows: int, cols: int) -> tuple[FloatArray, int]:
+def _float_means(work: Workspace, plane: AnyArray, rows: int, cols: int) -> tuple[FloatArray, int]:
     """[rows, cols, 1] of a float32 plane [height, width], and the number of pixels left out."""
     y_edges, x_edges = _edges(plane.shape[0], rows), _edges(plane.shape[1], cols)
     bad = np.zeros((rows, plane.shape[1]), np.int64)
     sums = np.zeros_like(bad)
     for r, chunk in _chunks(plane, y_edges):
-        values = chunk.astype(np.float32)
-        unusable = ~(np.abs(values) < _LIMIT)  # NaN too: it compares false
-        if unusable.any():
-            values[unusable] = 0.0
-            bad[r] += np.add.reduce(unusable, axis=0, dtype=np.int64)
+        values = _scratch(work, 'values', chunk, np.float32)
+        size = np.abs(values, out=_scratch(work, 'size', values, np.float32))
+        usable = size < _LIMIT  # false for NaN as well
+        if not usable.all():
+            values[~usable] = 0.0
+            bad[r] += np.add.reduce(~usable, axis=0, dtype=np.int64)
         # Scaling by a power of two is exact, so float32 gives the same steps as float64.
-        steps = np.rint(np.multiply(values, _STEPS, out=values), out=values).astype(np.int64)
+        np.multiply(values, _STEPS, out=values)
+        steps = _scratch(work, 'steps', np.rint(values, out=values), np.int64)
         sums[r] += np.add.reduce(steps, axis=0, dtype=np.int64)
     used = _areas(y_edges, x_edges) - _sum_columns(bad, x_edges)
     means = _sum_columns(sums, x_edges) / np.maximum(used, 1).astype(np.float64)
@@ -152,26 +163,38 @@ def _sum_columns(sums: IntArray, x_edges: IntArray) -> IntArray:
     return cells
 
 
-def _column_sums(chunk: AnyArray) -> AnyArray:
+def _column_sums(work: Workspace, chunk: AnyArray) -> AnyArray:
     """Sums down up to 256 rows of uint8 or of uint16 in any byte order."""
     sums: AnyArray
     if chunk.dtype.itemsize == 1:
-        sums = np.add.reduce(chunk.astype(np.uint16), axis=0, dtype=np.uint16)
+        wide = _scratch(work, 'bytes', chunk, np.uint16)
+        sums = np.add.reduce(wide, axis=0, dtype=np.uint16)
     else:
-        sums = np.add.reduce(chunk.astype(np.uint32), axis=0, dtype=np.uint32)
+        wide = _scratch(work, 'words', chunk, np.uint32)
+        sums = np.add.reduce(wide, axis=0, dtype=np.uint32)
     return sums
 
 
-def _grey_column_sums(chunk: AnyArray, weights: list[tuple[int, int]]) -> AnyArray:
+def _grey_column_sums(
+    work: Workspace, weights: list[tuple[int, int]], chunk: AnyArray
+) -> AnyArray:
     """Sums down up to 256 rows of the grey of pixels uint8 [n, width, channels]: [width]."""
-    grey = np.full(chunk.shape[:2], 8192, np.uint32)
+    grey = work.array('grey', chunk[..., 0].size, np.uint32).reshape(chunk.shape[:2])
+    grey.fill(8192)
     for position, weight in weights:
-        part = chunk[..., position].astype(np.uint32)
+        part = _scratch(work, 'part', chunk[..., position], np.uint32)
         part *= np.uint32(weight)
         grey += part
     grey >>= np.uint32(14)
     sums: AnyArray = np.add.reduce(grey, axis=0, dtype=np.uint32)
     return sums
+
+
+def _scratch(work: Workspace, name: str, values: AnyArray, dtype: npt.DTypeLike) -> AnyArray:
+    """Copy `values` to scratch memory as another type."""
+    buffer = work.array(name, values.size, dtype).reshape(values.shape)
+    np.copyto(buffer, values, casting='unsafe')
+    return buffer
 
 
 def _divide(sums: IntArray, counts: IntArray) -> FloatArray:

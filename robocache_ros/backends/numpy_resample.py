@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from robocache_ros.backends.numpy_half import narrow, widen
 from robocache_ros.backends.numpy_slerp import slerp
+from robocache_ros.backends.workspace import Workspace
 from robocache_ros.resampling import Fused, Resampled, Stream, stored_dtype
 from robocache_ros.samples import NEVER_SEEN_AGE_SEC, AnyArray, FloatArray, IntArray
 
@@ -47,6 +48,7 @@ def resample(
     out: FloatArray | None = None,
     valid: npt.NDArray[Any] | None = None,
     age: FloatArray | None = None,
+    work: Workspace | None = None,
 ) -> Resampled:
     """
     Resample one stream: times [B, S], values [B, S, D], targets [B, T], all int64 ns.
@@ -61,14 +63,20 @@ def resample(
     found = _find_brackets((stream,), targets)
     if out is None:
         out = np.empty((*targets.shape, values.shape[2]), np.float32)
-    _blend(stream, found.lower[0], found.upper[0], found.weight[0], out)
+    _blend(work or Workspace(), stream, found.lower[0], found.upper[0], found.weight[0], out)
     lower, upper = _within_row(found.lower[0], times), _within_row(found.upper[0], times)
     return Resampled(
         narrow(out, out_dtype), _put(found.valid[0], valid), _put(found.age[0], age), lower, upper
     )
 
 
-def fuse(streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32') -> Fused:
+def fuse(
+    streams: Sequence[Stream],
+    targets: IntArray,
+    *,
+    out_dtype: str = 'float32',
+    work: Workspace | None = None,
+) -> Fused:
     """
     Resample streams of a batch to `targets` int64 [B, T] and lay their values side by side.
 
@@ -80,8 +88,10 @@ def fuse(streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'floa
         ends.append(ends[-1] + stream.values.shape[2])
     columns = tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
     out = np.empty((*targets.shape, ends[-1]), np.float32)
+    work = work or Workspace()
     for k, stream in enumerate(streams):
-        _blend(stream, found.lower[k], found.upper[k], found.weight[k], out[..., columns[k]])
+        part = out[..., columns[k]]
+        _blend(work, stream, found.lower[k], found.upper[k], found.weight[k], part)
     valid = np.ascontiguousarray(found.valid.transpose(1, 2, 0))
     age = np.ascontiguousarray(found.age.transpose(1, 2, 0))
     return Fused(narrow(out, out_dtype), valid, age, columns, (0,) * len(streams))
@@ -163,28 +173,40 @@ def _settle(stream: Stream, found: _Brackets, k: int, dt: IntArray, gap: IntArra
 
 
 def _blend(
-    stream: Stream, lower: IntArray, upper: IntArray, weight: FloatArray, out: FloatArray
+    work: Workspace,
+    stream: Stream,
+    lower: IntArray,
+    upper: IntArray,
+    weight: FloatArray,
+    out: FloatArray,
 ) -> None:
     """Values [B, T, D] between the samples `lower` and `upper` [B, T]: a + w * (b - a)."""
-    width = stream.values.shape[2]
     if stream.times.shape[1] == 0:
         out[...] = (0.0, 0.0, 0.0, 1.0) if stream.rule == 'slerp' else 0.0
         return
-    rows = stream.values.reshape(-1, width)
+    rows = stream.values.reshape(-1, stream.values.shape[2])
     dtype = stored_dtype(rows, stream.dtype)
     if len(rows) < 2 * lower.size:  # widen each sample once rather than each time it is used
         rows, dtype = widen(rows, dtype), 'float32'
-    a = widen(rows.take(lower, axis=0, mode='clip'), dtype)
+    a = widen(_gather(work, 'a', rows, lower), dtype)
     if stream.rule not in _BETWEEN:
         out[...] = a
         return
-    b = widen(rows.take(upper, axis=0, mode='clip'), dtype)
+    b = widen(_gather(work, 'b', rows, upper), dtype)
     if stream.rule == 'slerp':
         out[...] = slerp(a.reshape(-1, 4), b.reshape(-1, 4), weight.reshape(-1)).reshape(a.shape)
         return
     b -= a
     b *= weight[..., None]
     np.add(a, b, out=out)
+
+
+def _gather(work: Workspace, name: str, rows: AnyArray, index: IntArray) -> AnyArray:
+    """Rows [n, D] at `index` [B, T] in scratch memory [B, T, D]."""
+    shape = (*index.shape, rows.shape[1])
+    buffer = work.array(name, index.size * rows.shape[1], rows.dtype).reshape(shape)
+    # Indices are right by construction; 'clip' only spares the copy that checking them costs.
+    return rows.take(index, axis=0, out=buffer, mode='clip')
 
 
 def _within_row(index: IntArray, times: IntArray) -> IntArray:
