@@ -20,6 +20,13 @@ _ERRORS_LOGGED = 5
 _ERRORS_IN_A_ROW = 100
 
 
+class _Executor(SingleThreadedExecutor):
+    """The single-threaded one: the multi-threaded one collapses under the load of a robot."""
+
+    # rclpy's destructor needs it even where a signal came while the executor was being made.
+    _sigint_gc = None
+
+
 def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     """
     Spin a node until SIGINT or SIGTERM (0), or until its autostart has failed (1).
@@ -35,10 +42,11 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=None if args is None else list(args))
         node = make_node()
-        # The multi-threaded one collapses under the load of a robot.
-        executor = SingleThreadedExecutor()
-    except (RuntimeError, ValueError) as error:
-        if not stopped:  # ROS reports all kinds of errors when interrupted halfway
+        executor = _Executor()
+    except Exception as error:
+        if not stopped:  # else: interrupted halfway, when ROS reports all kinds of errors
+            if not isinstance(error, (RuntimeError, ValueError)):  # what ROS calls bad arguments
+                raise
             print(f'Can not start: {error}', file=sys.stderr)
     else:
         executor.add_node(node)

@@ -52,7 +52,9 @@ class Rig:
 
     def node(self, name='preprocessor', namespace='', cli_args=None, **parameters):
         """Make a node with the small grid; `sources__x` in a keyword stands for `sources.x`."""
-        given = SMALL | {key.replace('__', '.'): value for key, value in parameters.items()}
+        given = {key.replace('__', '.'): value for key, value in parameters.items()}
+        blocks = {*given.get('sources', ['lidar', 'camera', 'imu']), 'voxels'}
+        given = {k: v for k, v in SMALL.items() if k.split('.')[0] in blocks} | given
         node = PreprocessorNode(
             name,
             context=self._context,
@@ -66,7 +68,10 @@ class Rig:
     def active(self, *args, **parameters):
         """Make a node and wait until it has started itself."""
         node = self.node(*args, **parameters)
-        self.wait(lambda: node.lifecycle_state == 'active', 'the node to become active')
+        self.wait(
+            lambda: node.lifecycle_state == 'active' or node.autostart_failed, 'the node to start'
+        )
+        assert node.problem == ''
         return node
 
     def stranger(self):
@@ -129,6 +134,13 @@ class Rig:
 
     def received(self, node, source):
         return node._running.pipeline.status(time.monotonic_ns()).sources[source].received
+
+    def send(self, node, source, publisher, *messages):
+        """Publish one message after the other, each once the one before was received."""
+        for message in messages:
+            before = self.received(node, source)
+            publisher.publish(message)
+            self.wait(lambda n=before: self.received(node, source) == n + 1, f'the {source}')
 
     def close(self):
         for node in [*self._nodes, self.own]:

@@ -1,0 +1,199 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The process: how it ends, with which exit code, and that it says why when it can not start."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import ExternalShutdownException
+from rig import Rig
+
+from robocache_ros.ros import process as process_module
+
+NODE = (sys.executable, '-m', 'robocache_ros', 'node', '--ros-args')
+DEADLINE_SEC = 20
+RULE_SEC = 2.0  # from the signal to the end of the process
+
+
+@pytest.fixture
+def rig(context, executor):
+    rig = Rig(context, executor)
+    yield rig
+    rig.close()
+
+
+def ended_well(process, since):
+    """Whether the process ended in time, with code 0 and no traceback."""
+    assert process.wait(DEADLINE_SEC) == 0, process.log.read_text()
+    took_sec = time.monotonic() - since
+    assert 'Traceback' not in process.log.read_text()
+    assert took_sec < RULE_SEC
+    return True
+
+
+def wait_until_active(rig, process):
+    client = rig.own.create_client(GetState, '/preprocessor/get_state')
+    rig.wait(client.service_is_ready, 'the node', DEADLINE_SEC)
+
+    def is_active():
+        future = client.call_async(GetState.Request())
+        rig.wait(future.done, f'an answer; {process.log.read_text()}')
+        return future.result().current_state.label == 'active'
+
+    rig.wait(is_active, 'the node to become active')
+
+
+@pytest.mark.parametrize(
+    'signals',
+    [
+        (signal.SIGINT,),
+        (signal.SIGTERM,),
+        (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT),
+    ],
+    ids=lambda signals: '-'.join(s.name for s in signals),
+)
+def test_a_signal_ends_an_active_node_in_time_with_code_0(rig, start_process, signals):
+    process = start_process(*NODE)
+    wait_until_active(rig, process)
+    since = time.monotonic()
+    for number in signals:
+        process.send_signal(number)
+    assert ended_well(process, since)
+
+
+def test_started_in_the_background_of_a_script_it_still_ends_by_both_signals(
+    rig, start_process, tmp_path
+):
+    # A shell without job control starts `command &` with SIGINT ignored.
+    pid = tmp_path / 'pid'
+    command = ' '.join(NODE)
+    process = start_process('sh', '-c', f'{command} & echo $! > {pid}; wait $!')
+    wait_until_active(rig, process)
+    since = time.monotonic()
+    subprocess.run(['kill', '-INT', pid.read_text().strip()], check=True)
+    assert ended_well(process, since)
+
+
+# Where a signal arrives; each is a function of the process, by module and name.
+MOMENTS = [
+    'rclpy:init',
+    'robocache_ros.ros.params:declare_parameters',
+    'robocache_ros.ros.process:_Executor',
+    'robocache_ros.node:read_config',
+    'robocache_ros.node:Outputs',
+    'robocache_ros.node:Inputs',
+    'robocache_ros.node:Worker.start',
+    'robocache_ros.node:Diagnostics.publish',
+    'robocache_ros.node:PreprocessorNode.destroy_node',
+]
+INTERRUPTED = """
+import importlib, os, signal, sys, threading, time
+module, _, path = sys.argv[1].partition(':')
+owner = importlib.import_module(module)
+*outer, name = path.split('.')
+for part in outer:
+    owner = getattr(owner, part)
+original = getattr(owner, name)
+def interrupted(*args, **kwargs):
+    if sys.argv[2] == 'before':
+        interrupt()
+    result = original(*args, **kwargs)
+    if sys.argv[2] == 'after':
+        interrupt()
+    return result
+def interrupt():
+    print('interrupted', flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(0.05)  # so that rclpy's thread has shut the context down under us
+setattr(owner, name, interrupted)
+if path.endswith('destroy_node'):  # for which it has to end first
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+import robocache_ros.node
+sys.exit(robocache_ros.node.main([]))
+"""
+
+
+@pytest.mark.parametrize('side', ['before', 'after'])
+@pytest.mark.parametrize('moment', MOMENTS)
+def test_a_signal_at_any_moment_ends_it_with_code_0_and_no_traceback(start_process, moment, side):
+    process = start_process(sys.executable, '-c', INTERRUPTED, moment, side)
+    assert process.wait(DEADLINE_SEC) == 0, process.log.read_text()
+    log = process.log.read_text()
+    assert 'interrupted' in log
+    assert 'Traceback' not in log
+    assert 'Can not' not in log
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (('-p', 'trigger:=sonar'), 'sonar'),
+        (('-p', 'backend:=cuda'), 'no CUDA kernels in this version'),
+        (('-p', 'voxels.voxel_sise:=0.1'), 'did you mean voxels.voxel_size?'),
+        (('--params-file', '/no/such/file.yaml'), 'Can not start'),
+    ],
+)
+def test_what_can_not_start_says_why_and_exits_with_code_1(start_process, arguments, words):
+    process = start_process(*NODE, *arguments)
+    assert process.wait(DEADLINE_SEC) == 1
+    log = process.log.read_text()
+    assert words in log
+    assert 'Traceback' not in log
+
+
+def test_without_autostart_a_bad_parameter_does_not_end_the_process(rig, start_process):
+    process = start_process(*NODE, '-p', 'autostart:=false', '-p', 'trigger:=sonar')
+    rig.wait(lambda: rig.arrays, 'diagnostics', DEADLINE_SEC)
+    assert process.poll() is None
+    since = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_well(process, since)
+
+
+class Failing:
+    """An executor whose spin_once does what it is told, one item per call."""
+
+    def __init__(self, *script):
+        self.script = list(script)
+        self.context = SimpleNamespace(ok=lambda: True)
+
+    def spin_once(self):
+        item = self.script.pop(0)
+        if item is not None:
+            raise item
+
+
+class Log:
+    def __init__(self):
+        self.lines = []
+
+    def error(self, line):
+        self.lines.append(line)
+
+
+def spin(*script):
+    log = Log()
+    node = SimpleNamespace(autostart_failed=False, get_logger=lambda: log)
+    executor = Failing(*script)
+    process_module._spin(executor, node, [])
+    return executor, log.lines
+
+
+def test_errors_of_rclpy_are_logged_once_and_do_not_end_the_process():
+    errors = [RuntimeError('not possible from here')] * 3
+    executor, lines = spin(*errors, None, *errors, ExternalShutdownException())
+    assert executor.script == []
+    assert len(lines) == 1
+    assert 'not possible from here' in lines[0]
+
+
+def test_an_executor_that_only_fails_ends_the_process_at_last():
+    with pytest.raises(RuntimeError, match='broken'):
+        spin(*[RuntimeError('broken')] * 1000)
