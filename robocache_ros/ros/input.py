@@ -97,6 +97,7 @@ class Input:
         self.topic = node.resolve_topic_name(source.topic)
         self._policy = _policy(node, source, self.topic)
         self._subscription: Any = None
+        self._reliability: ReliabilityPolicy
         # Best effort matches every publisher; `look` soon knows whether reliable does as well.
         self._subscribe(RELIABILITY.get(self._policy, ReliabilityPolicy.BEST_EFFORT))
 
