@@ -36,6 +36,12 @@ def test_what_waits_before_a_pair_waits_in_vain():
     assert pairing.unpaired == 2
 
 
+def test_what_waits_on_either_stream_is_counted():
+    pairing = Pairing(depth=5)
+    assert fed(pairing, (0, 1), (1, 2), (1, 3), (0, 3)) == [('v3', 'f3')]
+    assert pairing.unpaired == 2  # v1 and f2
+
+
 def test_no_more_than_depth_halves_wait():
     pairing = Pairing(depth=2)
     assert fed(pairing, (0, 1), (0, 2), (0, 3), (1, 1)) == []
