@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
+import robocache_ros.reader
 from robocache_ros.codec.table import voxels_table
 from robocache_ros.reader import FrameReader, read_schema, to_dense
 from robocache_ros.reading import has_voxels, read_voxels
@@ -224,13 +225,26 @@ def test_dense_from_sparse_has_the_channels_first():
     np.testing.assert_array_equal(grid, expected)
 
 
-def test_the_example_of_the_module_is_a_program():
-    import robocache_ros.reader
-
+def test_the_example_of_the_module_runs(source, start_process, executor, wait_until):
+    pytest.importorskip('torch')
     text = robocache_ros.reader.__doc__.split('::', 1)[1]
-    code = '\n'.join(line.removeprefix('    ') for line in text.splitlines())
-    compile(code, 'example', 'exec')
-    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    example = '\n'.join(line.removeprefix('    ') for line in text.splitlines() if line)
+    assert len(example.splitlines()) <= 10
+    policy = (
+        'def policy(grid, values):\n    print(type(grid), grid.shape, values.shape)\n    exit()'
+    )
+    process = start_process(sys.executable, '-c', f'{policy}\n{example}')
+    executor.add_node(source)
+
+    def ended():
+        source.send()
+        return process.poll() is not None
+
+    wait_until(ended, 30, 'the example to get a frame', executor)
+    width = len(source.schema.feature_names)
+    assert process.log.read_text().splitlines()[-1] == (
+        f"<class 'torch.Tensor'> torch.Size([2, 2, 3, 4]) torch.Size([3, {width}])"
+    )
 
 
 def test_a_shut_down_executor_does_not_matter(policy, source, matched, executor):
