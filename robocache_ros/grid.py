@@ -228,7 +228,7 @@ class VoxelSpec:
 
     def check_dense(self) -> None:
         """
-        ValueError if no dense grid can be made: too many cells, or values without `count`.
+        ValueError if no dense grid can be made: too many cells, or no `count`.
 
         Empty cells of a dense grid are 0, so only `count` tells a value of 0 from no value.
         """
@@ -237,11 +237,11 @@ class VoxelSpec:
                 f'a dense grid of {self.grid.cells} cells is more than 2^31 - 1: '
                 'use a larger voxel_size or a smaller point_cloud_range'
             )
-        kinds = {channel.kind for channel in self.channels}
-        if kinds - {'count', 'occupancy'} and 'count' not in kinds:
+        names = [channel.name for channel in self.channels]
+        if 'count' not in names:
             raise ValueError(
-                'a dense grid with values needs the channel count, which tells empty cells from '
-                f'zeros: got {[channel.name for channel in self.channels]}'
+                'a dense grid needs the channel count, which tells empty cells from zeros: '
+                f'got {names}'
             )
 
 

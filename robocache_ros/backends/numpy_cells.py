@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,7 +25,8 @@ _SMALL_TABLE = 2**14
 _BLOCK_BITS = 3
 
 
-class Located(NamedTuple):
+@dataclass(frozen=True)
+class Located:
     """The points inside the grid, K of the N looked at, in cell units; lives in a workspace."""
 
     looked_at: int  # N

@@ -39,8 +39,7 @@ class Fields:
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
         """Values of a field, [K]; lives in the workspace until the next call with this dtype."""
-        suffix = np.dtype(dtype).char
-        values = self._work.array(f'values_{suffix}', self._points.looked_at, dtype)
+        values = self._work.array('values', self._points.looked_at, dtype)
         for cloud, part in self._clouds:
             if cloud.has(name):
                 cloud.column(name, out=values[part], limit=part.stop - part.start)
@@ -49,8 +48,9 @@ class Fields:
         kept = self._points.kept
         if kept is None:
             return values
-        out = self._work.array(f'kept_{suffix}', len(kept), dtype)
-        return values.take(kept, out=out, mode='clip')
+        return values.take(
+            kept, out=self._work.array('kept_values', len(kept), dtype), mode='clip'
+        )
 
     def resolution(self, name: str) -> float:
         """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,15 +16,16 @@ class Workspace:
     """
     Named scratch arrays that grow to the largest size asked for and stay.
 
-    A name is valid until it is asked for again; nothing that leaves the backend may be one.
+    An array is valid until its name is asked for again; none of them may leave the backend.
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[str, AnyArray] = {}
+        self._buffers: dict[tuple[str, np.dtype[Any]], AnyArray] = {}
 
     def array(self, name: str, size: int, dtype: npt.DTypeLike) -> AnyArray:
-        """Return an uninitialised array [size], the same memory for the same name."""
-        buffer = self._buffers.get(name)
-        if buffer is None or len(buffer) < size or buffer.dtype != dtype:
-            buffer = self._buffers[name] = np.empty(size, dtype)
+        """Return an uninitialised array [size], the same memory for the same name and type."""
+        key = (name, np.dtype(dtype))
+        buffer = self._buffers.get(key)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[key] = np.empty(size, dtype)
         return buffer[:size]
