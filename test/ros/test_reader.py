@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 import robocache_ros.reader
+from robocache_ros.backends import make_backend
+from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.table import voxels_table
 from robocache_ros.reader import FrameReader, read_schema, to_dense
 from robocache_ros.reading import has_voxels, read_voxels
@@ -223,6 +226,22 @@ def test_dense_from_sparse_has_the_channels_first():
     expected[:, 0, 0, 1] = 4e9, 0.25
     expected[:, 1, 2, 3] = 1, 0  # no valid value: 0, and a count that says so
     np.testing.assert_array_equal(grid, expected)
+
+
+def test_dense_from_sparse_is_the_dense_grid_of_the_node():
+    config = config_of()
+    rng = np.random.default_rng(7)
+    columns = {name: rng.uniform(-1, 5, 200).astype(np.float32) for name in 'xyz'}
+    intensity = np.where(rng.random(200) < 0.3, np.nan, rng.random(200)).astype(np.float32)
+    cloud = CloudView.from_columns({**columns, 'intensity': intensity})
+    backend, _ = make_backend('numpy')
+    voxels = backend.voxelize([cloud], config.voxel_spec)
+    frame = replace(voxel_frame(config), voxels=voxels)
+    rows = read_voxels(to_cloud(voxels_table(frame), frame))
+    grid = to_dense(rows, read_schema(String(data=Source.text_of(config))))
+    node_grid = backend.densify(voxels, 'float32')  # [z, y, x, channel]
+    np.testing.assert_array_equal(grid, np.moveaxis(node_grid, 3, 0))
+    assert len(voxels) > 15
 
 
 def test_the_example_of_the_module_runs(source, start_process, executor, wait_until):
