@@ -138,22 +138,21 @@ def _usable(stream: Stream) -> BoolArray | None:
     values: AnyArray = stream.values
     if values.size == 0:
         return None
+    if stream.rule == 'slerp':
+        return _near_unit(stream)
     limit = _MAX_BITS.get(str(stream.dtype))
     if limit is not None:
         size = values.view(np.uint16) & np.uint16(0x7FFF)
-        mask = None if size.max() < limit else (size < limit).all(axis=2)
-    else:
-        # Two passes without a temporary; a NaN makes both false.
-        fine = values.max() < MAX_VALUE and values.min() > -MAX_VALUE
-        mask = None if fine else (np.abs(values) < MAX_VALUE).all(axis=2)
-    return _near_unit(stream, mask) if stream.rule == 'slerp' else mask
+        return None if size.max() < limit else (size < limit).all(axis=2)
+    # Two passes without a temporary; a NaN makes both false.
+    if values.max() < MAX_VALUE and values.min() > -MAX_VALUE:
+        return None
+    fine: BoolArray = np.logical_and.reduce(np.abs(values) < MAX_VALUE, axis=2)
+    return fine
 
 
-def _near_unit(stream: Stream, mask: BoolArray | None) -> BoolArray | None:
-    """The same without quaternions that are far from unit length."""
-    wide = widen(stream.values, str(stream.dtype)).astype(np.float64)
-    if mask is not None:
-        wide[~mask] = 0.0
-    norm2 = squared_norm(wide)
+def _near_unit(stream: Stream) -> BoolArray | None:
+    """Samples [B, S] whose quaternion is near unit length, which no bad value is; None for all."""
+    norm2 = squared_norm(widen(stream.values, str(stream.dtype)).astype(np.float64))
     near = (norm2 >= _NORM2_RANGE[0]) & (norm2 <= _NORM2_RANGE[1])
     return None if near.all() else near

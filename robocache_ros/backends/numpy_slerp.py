@@ -48,17 +48,21 @@ def slerp(first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArr
     The order of x y z w only has to be the same everywhere. Goes the short way round. Squared
     norms are taken to lie in 0.5..2: at weight 0 the result is `first` divided by its norm.
     """
-    q0 = np.ascontiguousarray(first.T, np.float64)  # [4, n]: whole columns at a time
-    q1 = np.ascontiguousarray(second.T, np.float64)
+    mixed = slerp_columns(first.T.astype(np.float64), second.T.astype(np.float64), weight)
+    return np.ascontiguousarray(mixed.T, np.float32)
+
+
+def slerp_columns(q0: _Float64Array, q1: _Float64Array, weight: FloatArray) -> _Float64Array:
+    """Interpolate whole columns [4, n] in float64; `slerp` rounds this to float32."""
     w = weight.astype(np.float64)
-    q1 *= np.where(_pairwise(q0 * q1) < 0.0, -1.0, 1.0)
+    q1 = q1 * np.where(_pairwise(q0 * q1) < 0.0, -1.0, 1.0)
     theta = 2.0 * _atan(_norm(q1 - q0) / _norm(q1 + q0))
     # sin(0) / sin(0) has no value; its limit is the weights themselves.
     parts = np.stack((1.0 - w, w))  # [2, n]
     parts = np.where(theta == 0.0, parts, _odd(parts * theta, SIN))
-    mixed = parts[0] * q0 + parts[1] * q1
+    mixed: _Float64Array = parts[0] * q0 + parts[1] * q1
     mixed /= _norm(mixed)
-    return np.ascontiguousarray(mixed.T, np.float32)
+    return mixed
 
 
 def squared_norm(q: _Float64Array) -> _Float64Array:

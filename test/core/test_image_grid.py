@@ -66,6 +66,10 @@ def test_a_cell_may_be_a_single_pixel():
 
 def test_a_mean_is_divided_in_float64_and_rounded_once():
     assert grid('mono8', [[1, 0, 0]]) == [float(np.float32(1 / 3))]
+    total = 300 * 65535 + 3  # odd and above 2^24: no float32
+    expected = np.float32(total / 301)
+    assert expected != np.float32(total) / np.float32(301)
+    assert grid('mono16', [[65535] * 300 + [3]]) == [float(expected)]
 
 
 @pytest.mark.parametrize('encoding', ['mono8', 'rgb8', '32FC1'])
@@ -102,7 +106,7 @@ def test_colour_comes_out_as_r_g_b_and_alpha_plays_no_part(encoding, pixel, padd
 @pytest.mark.parametrize(
     ('rgb', 'grey'),
     [((0, 0, 0), 0), ((255, 255, 255), 255), ((255, 0, 0), 76), ((0, 255, 0), 150),
-     ((0, 0, 255), 29), ((1, 0, 0), 0), ((2, 0, 0), 1)],
+     ((0, 0, 255), 29), ((1, 0, 0), 0), ((2, 0, 0), 1), ((0, 56, 102), 45)],  # the last: 44.5
 )  # fmt: skip
 def test_grey_levels(rgb, grey):
     assert grid('rgb8', [[rgb]]) == [grey]
@@ -167,10 +171,11 @@ def test_16_bit_images(encoding, big_endian):
     assert grid(encoding, pixels, 2, 1, big_endian=big_endian) == [128.5, 32767.5]
 
 
-def test_sums_of_bright_16_bit_images_do_not_wrap():
-    assert grid('mono16', np.full((600, 300), 65535)) == [65535]
-    assert grid('mono8', np.full((600, 300), 255)) == [255]
-    assert grid('rgb8', np.full((600, 300, 3), 255), channels='rgb') == [255] * 3
+def test_sums_of_bright_images_do_not_wrap():
+    for width in (3, 300):  # rows are summed in chunks, by their number or by their size
+        assert grid('mono16', np.full((600, width), 65535)) == [65535]
+        assert grid('mono8', np.full((600, width), 255)) == [255]
+        assert grid('rgb8', np.full((600, width, 3), 255), channels='rgb') == [255] * 3
 
 
 @pytest.mark.parametrize('big_endian', [False, True])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robocache_ros.backends.numpy_resample import resample
-from robocache_ros.backends.numpy_slerp import ATAN, SIN, slerp
+from robocache_ros.backends.numpy_slerp import ATAN, SIN, slerp, slerp_columns
 
 pytestmark = pytest.mark.filterwarnings('error')
 
@@ -83,7 +83,7 @@ def test_coefficients_are_those_of_the_series():
 
 
 def test_float64_result_is_within_rounding_of_long_double():
-    """Before the cast to float32, so that a small mistake in the series would show."""
+    # Before the cast to float32, which would hide a small mistake in the series.
     long = np.longdouble
     if np.finfo(long).eps > 1e-18:
         pytest.skip('no extended precision on this machine')
@@ -94,12 +94,19 @@ def test_float64_result_is_within_rounding_of_long_double():
     theta = 2 * np.arctan2(*length)
     exact = np.sin((1 - w) * theta) * q0 + np.sin(w * theta) * q1
     exact /= np.sqrt((exact**2).sum(axis=1, keepdims=True))
-    found = slerp_float64(first, second, weight)
+    found = slerp_columns(first.T.astype(float), second.T.astype(float), weight).T
     assert np.abs(found - exact).max() < 6e-16
-    assert (found.astype(np.float32) == slerp(first, second, weight)).all()
 
 
-def slerp_float64(first, second, weight):
+def test_float64_result_has_the_bits_of_the_rule_read_literally():
+    first, second, weight = random_pairs(5000, seed=4)
+    expected = slerp_literally(first, second, weight)
+    found = slerp_columns(first.T.astype(float), second.T.astype(float), weight).T
+    assert (found == expected).all()
+    assert (slerp(first, second, weight) == expected.astype(np.float32)).all()
+
+
+def slerp_literally(first, second, weight):
     """The same steps as numerics rule 7, column by column, on Python's own floats."""
     out = []
     for (x0, y0, z0, w0), (x1, y1, z1, w1), w in zip(
