@@ -1,0 +1,194 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Times what this package computes on the CPU beside whatever peers are installed.
+
+All implementations of a case take turns in one process, so that they meet the same machine; look
+at the ratios, not at the milliseconds. The last column says how many times as long as ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+import bench_cases  # noqa: E402
+import bench_peers  # noqa: E402
+import numpy as np  # noqa: E402
+
+import robocache_ros  # noqa: E402
+
+MIN_ROUNDS, MAX_ROUNDS = 5, 200
+TURN_SEC = 0.002  # a call that takes less is repeated, as in a loop over a data set
+SLOW = 10.0  # times as slow as the fastest: MIN_ROUNDS are enough
+
+
+def main() -> None:
+    """Run the cases, print a table for each, write the results as JSON if asked to."""
+    arguments = parse_arguments()
+    found, absent = bench_peers.find_peers()
+    print(describe(found))
+    for name, reason in absent.items():
+        print(f'without {name} ({reason}): {bench_peers.HOW_TO_GET[name]}')
+    results = []
+    for case in bench_cases.all_cases(found, arguments.only):
+        rows = measure(case.impls, arguments.seconds)
+        print_case(case, rows)
+        results += [{'case': case.name, 'impl': impl, **row} for impl, row in rows.items()]
+    if arguments.json:
+        report = {'machine': machine(found), 'results': results}
+        arguments.json.write_text(json.dumps(report, indent=1) + '\n')
+        print(f'\nwritten to {arguments.json}')
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog='bench', description=__doc__)
+    parser.add_argument('--json', type=Path, metavar='FILE', help='write the results there')
+    parser.add_argument('--only', default='', metavar='TEXT', help='cases with TEXT in the name')
+    parser.add_argument(
+        '--seconds', type=float, default=4.0, help='about how long to spend on each case (4)'
+    )
+    return parser.parse_args()
+
+
+def measure(impls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, dict[str, Any]]:
+    """Let all take turns for about `seconds`; the slow ones leave after MIN_ROUNDS."""
+    times: dict[str, list[float]] = {impl: [] for impl in impls}
+    calls = {impl: calls_per_turn(run) for impl, run in impls.items()}
+    gc.collect()
+    gc.disable()
+    end = time.perf_counter() + seconds
+    running = list(impls)
+    for done in range(MAX_ROUNDS):
+        if done == MIN_ROUNDS:
+            fastest = min(statistics.median(own) for own in times.values())
+            running = [i for i in impls if statistics.median(times[i]) < SLOW * fastest]
+        for impl in running:
+            times[impl].append(turn(impls[impl], calls[impl]))
+        if done >= MIN_ROUNDS and time.perf_counter() > end:
+            break
+    gc.enable()
+    return {
+        impl: {
+            'ms_p50': round(1e3 * statistics.median(own), 4),
+            'ms_min': round(1e3 * min(own), 4),
+            'rounds': len(own),
+        }
+        for impl, own in times.items()
+    }
+
+
+def turn(run: Callable[[], Any], calls: int) -> float:
+    """Seconds per call of `calls` calls in a row; before short ones, one more for the caches."""
+    if calls > 1:
+        run()
+    start = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return (time.perf_counter() - start) / calls
+
+
+def calls_per_turn(run: Callable[[], Any]) -> int:
+    """How many calls take at least TURN_SEC; 1 for everything that is slow enough by itself."""
+    run()
+    return max(1, math.ceil(TURN_SEC / max(min(turn(run, 1) for _ in range(3)), 1e-6)))
+
+
+def print_case(case: bench_cases.Case, rows: dict[str, dict[str, Any]]) -> None:
+    """Print how long each took, and how many times as long as ours."""
+    print(f'\n{case.name}: {case.note}')
+    ours = rows['numpy']['ms_p50']
+    for impl, row in rows.items():
+        print(
+            f'  {impl:22} {row["ms_p50"]:10.3f} ms  min {row["ms_min"]:9.3f}'
+            f'  {row["ms_p50"] / ours:7.2f} x  {row["rounds"]:4} rounds'
+        )
+
+
+def machine(found: dict[str, Any]) -> dict[str, Any]:
+    """Where this ran, without the name of the machine."""
+    return {
+        'device': cpu_model(),
+        'cores': len(os.sched_getaffinity(0)),
+        'simd': [name for name in ('avx2', 'avx512f') if name in cpu_flags()],
+        'python': platform.python_version(),
+        'numpy': np.__version__,
+        'peers': {name: version_of(name) for name in found},
+        'robocache_ros': robocache_ros.__version__,
+        'commit': commit(),
+        'date': time.strftime('%Y-%m-%d'),
+    }
+
+
+def describe(found: dict[str, Any]) -> str:
+    """Return the machine in one line."""
+    what = machine(found)
+    peers = ', '.join(f'{name} {number}' for name, number in what['peers'].items())
+    return (
+        f'{what["device"]}, {what["cores"]} cores ({" ".join(what["simd"])}), '
+        f'Python {what["python"]}, NumPy {what["numpy"]}; {peers or "no peers"}'
+    )
+
+
+def cpu_model() -> str:
+    """Return what the processor calls itself."""
+    return cpu_info('model name') or platform.processor() or platform.machine()
+
+
+def cpu_flags() -> list[str]:
+    """Return the instruction sets of the processor."""
+    return cpu_info('flags').split()
+
+
+def cpu_info(key: str) -> str:
+    """Return the value of the first line of /proc/cpuinfo with this key."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+    except OSError:
+        return ''
+    values = (line.partition(':')[2].strip() for line in lines if line.startswith(key))
+    return next(values, '')
+
+
+def version_of(name: str) -> str:
+    """Return the version of an installed peer."""
+    for package in (name, 'opencv-python-headless'):
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return 'unknown'
+
+
+def commit() -> str | None:
+    """Return the commit that was measured, marked if files of it were changed."""
+    try:
+        return subprocess.run(
+            ['git', 'describe', '--always', '--dirty', '--abbrev=12'],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+if __name__ == '__main__':
+    main()
