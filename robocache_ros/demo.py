@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -28,6 +29,8 @@ TRIGGER = 'lidar'
 START_DEADLINE_SEC = 60.0  # a machine that is busy installing things is slow
 DRAIN_DEADLINE_SEC = 10.0
 DOMAINS = range(1, 102)  # 0 is everybody's; above 101 ports can collide with those of programs
+
+_PORT = re.compile(r'fast(?:dds|rtps)_port(\d+)$')
 
 
 class DemoError(Exception):
@@ -126,6 +129,15 @@ def isolated_environment(domain: int) -> dict[str, str]:
     return env
 
 
+def free_domain() -> int:
+    """Return a domain that nobody on this machine uses, as far as shared memory shows."""
+    # Fast DDS has a file for each port in use; domain d has the ports from 7400 + 250 d on.
+    ports = (_PORT.match(file.name) for file in Path('/dev/shm').glob('fast*_port*'))
+    taken = {(int(port[1]) - 7400) // 250 for port in ports if port}
+    free = [domain for domain in DOMAINS if domain not in taken]
+    return random.SystemRandom().choice(free or DOMAINS)
+
+
 def node_parameters(options: argparse.Namespace) -> list[str]:
     """Return the node's parameters as ROS arguments."""
     return _parameters(f'backend:={options.backend}', *options.node_param)
@@ -165,10 +177,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     shown.add_argument('--save', metavar='FILE.rrd', help='record the same without a window')
     add('--rate', type=float, default=10.0, help='clouds per second (default 10)')
     add('--backend', default='auto', help='auto, numpy or cuda (default auto)')
-    add(
-        '--domain', type=int, default=random.SystemRandom().choice(DOMAINS), metavar='N',
-        help='ROS_DOMAIN_ID (default: any)',
-    )  # fmt: skip
+    add('--domain', type=int, metavar='N', help='ROS_DOMAIN_ID (default: one that is free)')
     for who in ('node', 'sim'):
         add(
             f'--{who}-param', action='append', default=[], metavar='NAME:=VALUE',
@@ -177,6 +186,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.seconds <= 0 or options.rate < 0:
         parser.error('--seconds must be positive and --rate must not be negative')
+    if options.domain is None:
+        options.domain = free_domain()
     return options
 
 

@@ -51,6 +51,7 @@ def build_report(seen: Observed, cpu_sec: Mapping[str, float]) -> dict[str, Any]
     return {
         'backend': health.node.get('backend'),
         'duration_sec': round((seen.sent_ns[1] - seen.sent_ns[0]) / 1e9, 3),
+        'triggers': len(seen.trigger_sent_ns),
         'voxels': _output(seen.voxels, seen.trigger_sent_ns, 'occupied_mean'),
         'features': _output(seen.features, seen.trigger_sent_ns, 'valid_mean'),
         'sources': {
@@ -113,8 +114,11 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     """Say in sentences what is wrong with a run; empty when nothing is."""
     found = []
     for name in ('voxels', 'features'):
-        if report[name]['messages'] == 0:
+        messages, triggers = report[name]['messages'], report['triggers']
+        if messages == 0:
             found.append(f'No {name} came out.')
+        elif triggers and messages != triggers:
+            found.append(f'{name}: {messages} messages for {triggers} messages of the trigger.')
     for name, source in report['sources'].items():
         found += _source_problems(name, source)
     return found

@@ -21,9 +21,9 @@ MS = 1_000_000
 
 
 def good_run():
-    """Five frames at 10 Hz; the one with stamp 4 took 50 ms, the others 10; trigger 9 unseen."""
+    """Five frames at 10 Hz; the one with stamp 4 took 50 ms, the others 10."""
     stamps = [1, 2, 3, 4, 5]
-    sent = {stamp: 100 * MS * stamp for stamp in (*stamps, 9)}
+    sent = {stamp: 100 * MS * stamp for stamp in stamps}
     received = [sent[s] + (50 if s == 4 else 10) * MS for s in stamps]
     seen = Observed(
         voxels=Arrivals(stamps, received, [10, 20, 30, 40, 50]),
@@ -120,6 +120,21 @@ def test_everything_that_is_wrong_is_said():
     lines = summary(report, ['source imu: no publisher'])
     assert lines[0].startswith('Not all is well')
     assert '  - the node says: source imu: no publisher' in lines
+
+
+def test_a_frame_that_is_missing_is_said():
+    seen = good_run()
+    seen.trigger_sent_ns[6] = 600 * MS
+    assert problems(build_report(seen, {})) == [
+        'voxels: 5 messages for 6 messages of the trigger.',
+        'features: 5 messages for 6 messages of the trigger.',
+    ]
+
+
+def test_a_frame_of_a_trigger_nobody_saw_has_no_latency():
+    seen = good_run()
+    del seen.trigger_sent_ns[4]
+    assert build_report(seen, {})['voxels']['latency_ms']['max'] == 10.0
 
 
 def test_a_source_nobody_counts_the_messages_of_is_no_problem():

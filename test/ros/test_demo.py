@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rclpy.node import Node
 
+from robocache_ros.demo import free_domain
 from robocache_ros.report import unaccounted
 
 # Light enough for a machine that runs other tests at the same time.
@@ -77,6 +79,12 @@ def test_a_short_run_loses_nothing_and_leaves_nothing(demo, domain_id):
     assert report['cpu']['node'] > 0
     assert 'OK: ' in printed
     assert processes_in(domain_id) == []
+
+
+def test_it_keeps_away_from_domains_in_use(context, domain_id):
+    node = Node('somebody', context=context)
+    assert domain_id not in {free_domain() for _ in range(500)}
+    node.destroy_node()
 
 
 def test_it_fails_when_nothing_comes_out(demo):

@@ -231,8 +231,8 @@ def test_dense_from_sparse_has_the_channels_first():
 def test_dense_from_sparse_is_the_dense_grid_of_the_node():
     config = config_of()
     rng = np.random.default_rng(7)
-    columns = {name: rng.uniform(-1, 5, 200).astype(np.float32) for name in 'xyz'}
-    intensity = np.where(rng.random(200) < 0.3, np.nan, rng.random(200)).astype(np.float32)
+    columns = {name: rng.uniform(-1, 5, 1000).astype(np.float32) for name in 'xyz'}
+    intensity = np.where(rng.random(1000) < 0.3, np.nan, rng.random(1000)).astype(np.float32)
     cloud = CloudView.from_columns({**columns, 'intensity': intensity})
     backend, _ = make_backend('numpy')
     voxels = backend.voxelize([cloud], config.voxel_spec)
