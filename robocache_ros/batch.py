@@ -50,7 +50,7 @@ def make_batch(streams: Sequence[Stream], targets: npt.ArrayLike) -> Batch:
     """Check everything a backend takes for granted; ValueError with a sentence where it fails."""
     if not streams:
         raise ValueError('no streams: at least one is needed')
-    checked = [_checked(stream, f'stream {k}') for k, stream in enumerate(streams)]
+    checked = [_checked(Stream(*stream), f'stream {k}') for k, stream in enumerate(streams)]
     singles = {stream.values.ndim == 2 for stream in checked}
     if len(singles) > 1:
         raise ValueError('some streams have a batch axis and some have none')
@@ -77,8 +77,9 @@ def _checked(stream: Stream, name: str) -> Stream:
     """Arrays of the right types and shapes; a batch axis is where the caller has one."""
     if stream.rule not in RULES:
         raise ValueError(f'{name}: rule {stream.rule!r} is not one of {", ".join(RULES)}')
-    if not 0 <= stream.max_gap_ns < MAX_TIME_NS:
-        raise ValueError(f'{name}: max_gap_ns = {stream.max_gap_ns} is not in 0 .. 2^62')
+    gap = stream.max_gap_ns
+    if not isinstance(gap, (int, np.integer)) or not 0 <= gap < MAX_TIME_NS:
+        raise ValueError(f'{name}: max_gap_ns = {gap} is not an integer in 0 .. 2^62')
     times = _times(stream.times, f'{name}: times')
     values = np.asarray(stream.values)
     if values.dtype == np.float64:

@@ -61,6 +61,12 @@ def test_fuse_lays_streams_side_by_side():
     assert found.dropped == (0, 0)
 
 
+def test_a_stream_may_be_a_plain_tuple():
+    plain = fuse([(TIMES, VALUES), (TIMES, VALUES, 'hold')], [50])
+    named = fuse([Stream(TIMES, VALUES), Stream(TIMES, VALUES, rule='hold')], [50])
+    assert plain.values.tolist() == named.values.tolist() == [[1.5, 15, 1, 10]]
+
+
 def test_fuse_of_a_batch():
     stream = Stream([TIMES] * 3, [VALUES] * 3)
     found = fuse([stream, stream], [50])
@@ -129,7 +135,8 @@ def test_rules_and_gaps_are_passed_on():
         ({'targets': [-(2**62)]}, 'targets: beyond'),
         ({'rule': 'cubic'}, "rule 'cubic' is not one of linear, slerp, hold, nearest"),
         ({'rule': 'slerp'}, 'slerp needs 4 values x y z w, not 2'),
-        ({'max_gap_ns': -1}, 'max_gap_ns = -1 is not in 0 .. 2.62'),
+        ({'max_gap_ns': -1}, 'max_gap_ns = -1 is not an integer in 0 .. 2.62'),
+        ({'max_gap_ns': 0.2}, 'max_gap_ns = 0.2 is not an integer'),
         ({'out_dtype': 'int8'}, "out_dtype 'int8' is not one of float32, float16, bfloat16"),
         ({'backend': 'opencl'}, "unknown backend 'opencl'"),
     ],
