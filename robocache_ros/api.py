@@ -57,9 +57,10 @@ def voxelize(
     )
     lacking = [name for name in spec.fields if not cloud.has(name)]
     if lacking:
+        usable = [name for name in cloud.fields if cloud.has(name)]
         raise ValueError(
-            f'channels {list(channels)} need the fields {lacking}; the points have '
-            f'{list(cloud.fields)}'
+            f'channels {list(channels)} need the fields {lacking}; the points have {usable} '
+            '(64-bit integers are times and no values)'
         )
     run = _backend(backend)
     return run.voxelize_dense([cloud], spec) if dense else run.voxelize([cloud], spec)
@@ -114,8 +115,8 @@ def fuse(
     """
     Several streams at the target times, side by side in one array [B, T, F].
 
-    Each stream is what `resample` makes of it, to the bit; see there for what a `Stream` may
-    hold. Results have no batch axis where the streams have none.
+    Each stream is what `resample` makes of it, to the bit; see there for what a `Stream`, or a
+    plain tuple of its fields, may hold. Results have no batch axis where the streams have none.
     """
     batch = make_batch(streams, targets)
     run = _backend(backend)

@@ -110,12 +110,12 @@ class Channels:
             steps = self._work.array('steps', len(values), np.float64)
             with np.errstate(over='ignore', invalid='ignore'):
                 np.multiply(values, 1.0 / resolution, out=steps)  # exact: a power of two
-            np.rint(steps, out=steps)
-            if not _peak(steps) < MAX_STEPS:
-                bad = ~(np.abs(steps) < MAX_STEPS)  # NaN as well
-                self._fields.leave_out(name, bad)
-                valid = valid - np.bincount(self._cells.rank[bad], minlength=len(valid))
-                steps[bad] = 0.0
+                np.rint(steps, out=steps)
+                if not _peak(steps) < MAX_STEPS:
+                    bad = ~(np.abs(steps) < MAX_STEPS)  # NaN as well
+                    self._fields.leave_out(name, bad)
+                    valid = valid - np.bincount(self._cells.rank[bad], minlength=len(valid))
+                    steps[bad] = 0.0
             total = self._sum_integers(steps, _peak(steps))
             self._sums[name] = _Sums(total, valid, resolution)
         return self._sums[name]

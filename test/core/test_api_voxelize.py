@@ -109,6 +109,7 @@ def test_no_points_give_no_voxels():
         ({'x': [0.0], 'y': [0.0], 'z': [0.0]}, {'fields': ['a']}, 'these points have names'),
         (np.zeros((5, 4)), {'fields': ['x']}, 'repeats a name'),
         (np.zeros((5, 3)), {'channels': ['mean_i']}, "need the fields ['i']; the points have"),
+        (np.zeros((5, 4), 'i8'), {'channels': ['sum_t'], 'fields': ['t']}, '64-bit integers'),
         (np.zeros((5, 3)), {'channels': ['nonsense']}, "unknown channel 'nonsense'"),
         (np.zeros((5, 3)), {'channels': ['mean_x'], 'dense': True}, 'channel count'),
         (np.zeros((5, 3)), {'max_points': 0}, 'max_points'),

@@ -78,10 +78,17 @@ def test_integer_fields_sum_in_steps_of_one():
     assert found.stats.value_range == 0  # 2^31 steps of 2^-18 would be out of range
 
 
-@pytest.mark.parametrize('dtype', ['int8', 'uint8', 'int16', 'uint16', 'int32', 'bool'])
-def test_every_small_integer_type_is_a_value(dtype):
+@pytest.mark.parametrize('dtype', ['int8', 'uint8', 'int16', 'uint16', 'int32', 'uint32', 'bool'])
+def test_every_integer_type_of_up_to_32_bits_is_a_value(dtype):
     _, column = one_voxel(np.array([1, 0, 1, 1], dtype))
     assert [float(column[name]) for name in VALUES] == [0.75, 3.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize('dtype', ['int64', 'uint64'])
+def test_64_bit_integers_are_times_and_count_as_a_missing_field(dtype):
+    found, column = one_voxel(np.array([1, 2], dtype))
+    assert np.isnan([column[name] for name in VALUES]).all()
+    assert found.stats.fields_missing == ('v',)
 
 
 def test_resolution_is_that_of_integers_only_if_every_cloud_has_integers():
@@ -190,6 +197,13 @@ def test_nonfinite_values_leave_their_point_in_count_occupancy_and_centroid():
     assert [float(column[name]) for name in VALUES] == [2.0, 2.0, 2.0, 2.0]
     assert (found.stats.value_nonfinite, found.stats.value_range) == (3, 0)
     assert found.stats.nonfinite == 0
+
+
+def test_bad_values_raise_no_floating_point_error():
+    odd = np.array([0x7FA00001, 0xFF800000, 0x3F800000], np.uint32).view(F32)  # signalling NaN
+    with np.errstate(all='raise'):
+        for values in (odd, np.array([NAN, 1e308, 1.0], F64)):
+            assert [float(v) for v in one_voxel(values)[1].values()] == [1.0] * 4
 
 
 def test_a_value_left_out_counts_once_however_many_channels_leave_it_out():
