@@ -158,7 +158,7 @@ class PreprocessorNode(LifecycleNode):
         return FAILURE
 
     def _autostart(self) -> None:
-        self._starter.cancel()
+        self.destroy_timer(self._starter)
         if self.lifecycle_state != 'unconfigured':  # a lifecycle manager was faster
             return
         if self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS:

@@ -16,6 +16,7 @@ from robocache_ros import __version__
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline, PipelineStatus
 from robocache_ros.reasons import Reason
+from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.verdicts import (
@@ -77,7 +78,9 @@ class Diagnostics:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._publisher = node.create_publisher(
+            DiagnosticArray, '/diagnostics', 10, event_callbacks=NO_PUBLISHER_EVENTS
+        )
         self._growth: dict[str, Growth] = {}
         self._missing: dict[str, _Missing] = {}
         self._active_since_ns: int | None = None

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 import traceback
 from collections.abc import Callable
@@ -17,11 +16,6 @@ from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolic
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 
-try:
-    from rclpy.event_handler import SubscriptionEventCallbacks, UnsupportedEventTypeError
-except ImportError:  # Humble
-    from rclpy.qos_event import SubscriptionEventCallbacks, UnsupportedEventTypeError
-
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.imu import decode_imu
@@ -30,6 +24,11 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import ConfigError, SourceConfig
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.ros.events import (
+    NO_SUBSCRIPTION_EVENTS,
+    SubscriptionEventCallbacks,
+    UnsupportedEventTypeError,
+)
 
 RELIABILITY = {
     'reliable': ReliabilityPolicy.RELIABLE,
@@ -61,7 +60,6 @@ class Input:
         source: SourceConfig,
         pipeline: Pipeline,
         on_sample: Callable[[], None],
-        on_match: Callable[[], None],
     ) -> None:
         """
         Subscribe.
@@ -71,7 +69,6 @@ class Input:
             source: what to subscribe to.
             pipeline: takes the samples.
             on_sample: called after each sample.
-            on_match: called when something may have happened to the publishers.
 
         Raises:
             ConfigError: for an override of the QoS that is none.
@@ -88,7 +85,6 @@ class Input:
         self._node = node
         self._pipeline = pipeline
         self._on_sample = on_sample
-        self._on_match = on_match
         self._message_type, make_decoder = KINDS[source.type]
         self.type_name = _type_name(self._message_type)
         self._decode = make_decoder(source)
@@ -97,6 +93,7 @@ class Input:
         self.topic = node.resolve_topic_name(source.topic)
         self._policy = _policy(node, source, self.topic)
         self._subscription: Any = None
+        self._reliability: ReliabilityPolicy
         self._reliability: ReliabilityPolicy
         # Best effort matches every publisher; `look` soon knows whether reliable does as well.
         self._subscribe(RELIABILITY.get(self._policy, ReliabilityPolicy.BEST_EFFORT))
@@ -107,12 +104,11 @@ class Input:
         name = self._reliability.name.lower()
         return f'{name} (auto)' if self._policy == 'auto' else name
 
-    def look(self) -> bool:
-        """Look up the publishers and subscribe as suits them; whether anything has changed."""
+    def look(self) -> None:
+        """Look up the publishers and subscribe as suits them."""
         found = self._node.get_publishers_info_by_topic(self.source.topic)
         ours = [p for p in found if p.topic_type == self.type_name]
         self.other_types = tuple(sorted({p.topic_type for p in found if p not in ours}))
-        before = (self.publishers, self._reliability)
         if ours and not self.publishers:
             self.published_since_ns = time.monotonic_ns()
         if self.publishers and not ours:
@@ -122,7 +118,6 @@ class Input:
             offered = {p.qos_profile.reliability for p in ours}
             all_reliable = offered == {ReliabilityPolicy.RELIABLE}
             self._subscribe(RELIABILITY['reliable' if all_reliable else 'best_effort'])
-        return before != (self.publishers, self._reliability)
 
     def destroy(self) -> None:
         """Unsubscribe; in the executor's thread."""
@@ -148,13 +143,14 @@ class Input:
         try:
             self._subscription = subscribe(event_callbacks=self._events())
         except UnsupportedEventTypeError:  # not every middleware can tell
-            self._subscription = subscribe()
+            self._subscription = subscribe(event_callbacks=NO_SUBSCRIPTION_EVENTS)
 
     def _events(self) -> SubscriptionEventCallbacks:
-        known = inspect.signature(SubscriptionEventCallbacks).parameters
-        matched = {'matched': lambda _: self._on_match()} if 'matched' in known else {}
+        # No more than needed, see events.py.
         return SubscriptionEventCallbacks(
-            message_lost=self._on_lost, incompatible_qos=self._on_incompatible, **matched
+            message_lost=self._on_lost,
+            incompatible_qos=None if self._policy == 'auto' else self._on_incompatible,
+            use_default_callbacks=False,
         )
 
     def _on_message(self, message: Any) -> None:
@@ -218,12 +214,10 @@ class Input:
             self.lost += event.total_count_change
 
     def _on_incompatible(self, event: Any) -> None:
-        self._on_match()
-        if self._policy != 'auto':
-            self.incompatible = (
-                f'A publisher on {self.topic} does not offer what `{self.source.name}.qos: '
-                f'{self._policy}` asks for; set it to auto.'
-            )
+        self.incompatible = (
+            f'A publisher on {self.topic} does not offer what `{self.source.name}.qos: '
+            f'{self._policy}` asks for; set it to auto.'
+        )
 
 
 def _policy(node: Node, source: SourceConfig, topic: str) -> str:

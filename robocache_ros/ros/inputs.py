@@ -13,11 +13,9 @@ from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.input import Input
 
-# How often publishers are looked up: each look costs the executor about 0.5 ms, and with the
-# wrong reliability large messages are lost, so often while things change and rarely after.
-_QUICK_SEC = 0.1
-_SLOW_SEC = 1.0
-_QUICK_LOOKS = 50
+# How often publishers are looked up. A look costs the executor about 0.5 ms; until it, messages
+# of a publisher that is new may be lost, because the reliability does not suit it.
+_LOOK_SEC = 0.25
 
 
 class Inputs:
@@ -28,13 +26,12 @@ class Inputs:
     ) -> None:
         """Subscribe to every source; `on_sample` is called after each message."""
         self._node = node
-        self._quiet_looks = 0
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation stops no discovery
-        self._timer = node.create_timer(_QUICK_SEC, self._look, clock=clock)
+        self._timer = node.create_timer(_LOOK_SEC, self._look, clock=clock)
         self._inputs: dict[str, Input] = {}
         try:
             for source in config.sources:
-                one = Input(node, source, pipeline, on_sample, self._look_soon)
+                one = Input(node, source, pipeline, on_sample)
                 self._inputs[source.name] = one
         except Exception:
             self.destroy()  # nobody else could
@@ -58,12 +55,5 @@ class Inputs:
             each.destroy()
 
     def _look(self) -> None:
-        changed = [each.look() for each in self]
-        self._quiet_looks = 0 if any(changed) else self._quiet_looks + 1
-        if self._quiet_looks == _QUICK_LOOKS:
-            self._timer.timer_period_ns = round(_SLOW_SEC * 1e9)
-
-    def _look_soon(self) -> None:
-        self._quiet_looks = 0
-        self._timer.timer_period_ns = round(_QUICK_SEC * 1e9)
-        self._timer.reset()
+        for each in self:
+            each.look()

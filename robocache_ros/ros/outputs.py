@@ -23,6 +23,7 @@ from std_msgs.msg import (
 
 from robocache_ros.codec.table import Table, features_table, voxels_table
 from robocache_ros.config import Config
+from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
 from robocache_ros.samples import AnyArray, FeatureFrame, Frame, VoxelFrame
 from robocache_ros.schema import Schema
 
@@ -59,7 +60,9 @@ class Outputs:
         if config.features.named:
             self._named = self._publisher(JointState, 'features/named')
         # A plain publisher: what the outputs will look like is known before the first activation.
-        self._about = node.create_publisher(String, '~/schema', schema_qos())
+        self._about = node.create_publisher(
+            String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
+        )
         self._about.publish(String(data=about))
 
     def _publisher(self, message_type: type, name: str) -> Any:
@@ -67,6 +70,7 @@ class Outputs:
             message_type,
             f'~/{name}',
             output_qos(),
+            event_callbacks=NO_PUBLISHER_EVENTS,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 

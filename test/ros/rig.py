@@ -107,15 +107,24 @@ class Rig:
 
     def settle(self, node, *publishers):
         """Wait until each publisher reaches the subscription that the node will stay with."""
+        inputs = {each.topic: each for each in node._running.inputs}
 
-        def settled():
-            matched = all(publisher.get_subscription_count() > 0 for publisher in publishers)
-            return matched and all(not each.look() for each in node._running.inputs)
+        def settled(publisher):
+            topic = publisher.topic_name
+            inputs[topic].look()
+            known = self.own.get_subscriptions_info_by_topic(topic)
+            return (
+                inputs[topic].publishers == self.own.count_publishers(topic) > 0
+                and publisher.get_subscription_count() == len(known)
+                and [
+                    info.qos_profile.reliability
+                    for info in known
+                    if info.node_name == node.get_name()
+                ]
+                == [inputs[topic]._reliability]
+            )
 
-        topics = {publisher.topic_name for publisher in publishers}
-        inputs = [each for each in node._running.inputs if each.topic in topics]
-        self.wait(lambda: all(each.publishers for each in inputs), 'discovery')
-        self.wait(settled, 'the subscriptions to settle')
+        self.wait(lambda: all(settled(each) for each in publishers), 'the subscriptions to settle')
 
     def diagnose(self, node):
         """Make the node look at itself now; return its statuses by the part after its name."""

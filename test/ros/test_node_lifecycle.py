@@ -188,10 +188,10 @@ def test_a_bad_parameter_keeps_it_unconfigured_with_a_sentence(rig, parameter, v
     assert node.trigger_configure() == FAILURE
     assert node.lifecycle_state == 'unconfigured'
     assert words in node.problem
+    assert entities(node) == before
     status = rig.diagnose(node)['node']
     assert level(status) == 2
     assert words in status.message
-    assert entities(node) == before
 
 
 def test_autostart_with_a_bad_parameter_is_marked_as_failed(rig, capfd):

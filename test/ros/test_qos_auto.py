@@ -160,10 +160,10 @@ def test_a_middleware_without_events_is_subscribed_to_all_the_same(rig, monkeypa
     node = rig.node(autostart=False)
     create = node.create_subscription
 
-    def without_events(*args, event_callbacks=None, **kwargs):
-        if event_callbacks is not None:
+    def without_events(*args, event_callbacks, **kwargs):
+        if event_callbacks.message_lost is not None:
             raise UnsupportedEventTypeError('no such event')
-        return create(*args, **kwargs)
+        return create(*args, event_callbacks=event_callbacks, **kwargs)
 
     monkeypatch.setattr(node, 'create_subscription', without_events)
     node.trigger_configure()

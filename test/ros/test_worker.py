@@ -47,7 +47,8 @@ class Scripted:
             yield item
 
     def next_deadline_ns(self):
-        return self.deadline_ns
+        waiting = time.monotonic_ns() + 3600_000_000_000 if self.script else None
+        return waiting if self.deadline_ns is None else self.deadline_ns
 
 
 class Harness:
@@ -82,6 +83,15 @@ def test_a_wake_makes_it_look_again(wait_until):
         pipeline.script.append(voxel_frame())
         it.worker.wake()
         wait_until(lambda: it.published, DEADLINE_SEC, 'the frame')
+
+
+def test_a_wake_while_no_frame_waits_disturbs_nobody(wait_until):
+    pipeline = Scripted()
+    with Harness(pipeline) as it:
+        wait_until(lambda: pipeline.calls, DEADLINE_SEC, 'the first look')
+        for _ in range(1000):
+            it.worker.wake()
+    assert len(pipeline.calls) == 1
 
 
 def test_without_a_wake_it_looks_when_the_deadline_of_the_pipeline_has_come(wait_until):
