@@ -9,7 +9,6 @@ import json
 import os
 import random
 import re
-import signal
 import sys
 import tempfile
 import time
@@ -23,6 +22,7 @@ from robocache_ros.environment import MALLOC, fastdds_profile
 from robocache_ros.monitor import Monitor
 from robocache_ros.report import build_report, summary, table
 from robocache_ros.screen import Screen
+from robocache_ros.stop_signals import catch_stop_signals
 
 NODE = '/preprocessor'
 TRIGGER = 'lidar'
@@ -40,8 +40,19 @@ class DemoError(Exception):
 class Demo:
     """One run: start everything, watch, let it drain, sum up."""
 
-    def __init__(self, options: argparse.Namespace, stack: ExitStack) -> None:
+    def __init__(
+        self, options: argparse.Namespace, stopped: Callable[[], bool], stack: ExitStack
+    ) -> None:
+        """
+        Prepare.
+
+        Args:
+            options: as `parse` gives them.
+            stopped: tells whether the user has had enough.
+            stack: undoes everything at its end.
+        """
         self._options = options
+        self._stopped = stopped
         self._stack = stack
         self._env = isolated_environment(options.domain)
         os.environ.clear()  # the monitor's own participant must not differ
@@ -79,9 +90,15 @@ class Demo:
         self._children.append(child)
         return child
 
+    def _spin_until(self, done: Callable[[], bool], timeout_sec: float) -> bool:
+        in_time = self.monitor.spin_until(lambda: self._stopped() or done(), timeout_sec)
+        if self._stopped():
+            raise KeyboardInterrupt
+        return in_time
+
     def _wait_for(self, done: Callable[[], bool], child: Child) -> None:
         print(f'starting {child.name} ...', flush=True)
-        self.monitor.spin_until(lambda: done() or not child.running, START_DEADLINE_SEC)
+        self._spin_until(lambda: done() or not child.running, START_DEADLINE_SEC)
         if not done():
             state = 'is not ready' if child.running else f'ended with {child.exit_code}'
             raise DemoError(f'{child.name} {state}; it said:\n{child.last_words()}')
@@ -91,7 +108,7 @@ class Demo:
         for child in self._children:
             child.mark_cpu()
         self._own_cpu_sec = time.process_time()
-        while not self.monitor.spin_until(lambda: not sim.running, self._screen.period_sec):
+        while not self._spin_until(lambda: not sim.running, self._screen.period_sec):
             self._show()
         if sim.exit_code != 0:
             raise DemoError(f'sim ended with {sim.exit_code}; it said:\n{sim.last_words()}')
@@ -115,7 +132,7 @@ class Demo:
                 accounts.append((self.monitor.last_diagnostics_ns, now))
             return len(accounts) > 2 and accounts[-1][1] == accounts[-2][1]
 
-        self.monitor.spin_until(settled, DRAIN_DEADLINE_SEC)
+        self._spin_until(settled, DRAIN_DEADLINE_SEC)
         self._show()
 
 
@@ -194,10 +211,10 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when voxels and features came out, 1 when not, 130 when interrupted."""
     options = parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = catch_stop_signals()
     try:
         with ExitStack() as stack:
-            demo = Demo(options, stack)
+            demo = Demo(options, stopped, stack)
             report = demo.run()
             complaints = demo.monitor.seen.health.complaints
     except KeyboardInterrupt:

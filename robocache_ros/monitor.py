@@ -12,7 +12,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
@@ -20,6 +20,7 @@ from sensor_msgs.msg import PointCloud2, TimeReference
 
 from robocache_ros.report import Arrivals, Health, Observed, build_report, table
 from robocache_ros.screen import Screen
+from robocache_ros.stop_signals import catch_stop_signals
 
 DRAIN_PERIOD_SEC = 0.1
 
@@ -167,14 +168,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--node', default='/preprocessor', help='full name (default %(default)s)')
     parser.add_argument('--trigger', default='lidar', help='its trigger (default %(default)s)')
     arguments, ros_arguments = parser.parse_known_args(argv)
+    stopped = catch_stop_signals()
     monitor = Monitor(arguments.node, arguments.trigger, ros_arguments=ros_arguments)
     screen = Screen(sys.stdout)
-    try:
-        while True:
-            monitor.spin_until(lambda: False, screen.period_sec)
-            report = build_report(monitor.seen, {})
-            screen.show([*table(report), *monitor.seen.health.complaints])
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return 0
-    finally:
-        monitor.close()
+    while not monitor.spin_until(stopped, screen.period_sec):
+        report = build_report(monitor.seen, {})
+        screen.show([*table(report), *monitor.seen.health.complaints])
+    monitor.close()
+    return 0

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, PointCloud2
@@ -26,6 +25,7 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
 from robocache_ros.recording import MAX_CURVES, Recording, RerunMissing
+from robocache_ros.stop_signals import catch_stop_signals
 
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
@@ -146,7 +146,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RerunMissing as error:
         print(f'robocache view: {error}', file=sys.stderr)
         return 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stopped = catch_stop_signals()
     context = rclpy.Context()
     rclpy.init(args=ros_arguments, context=context)
     node = Node('view', context=context)
@@ -154,9 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     try:
-        while True:
+        while not stopped():
             executor.spin_once(timeout_sec=0.2)
-    except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except ValueError as error:
         print(f'robocache view: {error}', file=sys.stderr)

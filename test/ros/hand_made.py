@@ -61,10 +61,13 @@ class Source(LifecycleNode):
 
     def __init__(self, context, config, name='preprocessor', **options):
         super().__init__(name, context=context, **options)
+        self.outputs = None
+        self.use(config)
+
+    def use(self, config):
         self.config = config
         self.schema = Schema.from_config(config)
         self.about = self.text_of(config)
-        self.outputs = None
 
     @staticmethod
     def text_of(config):

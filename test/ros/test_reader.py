@@ -108,6 +108,22 @@ def test_a_frame_of_another_schema_is_refused_and_said_once(
     other.destroy_node()
 
 
+def test_a_node_that_is_configured_anew_is_followed(policy, source, matched, executor, wait_until):
+    reader = matched(FrameReader(policy))
+    source.trigger_deactivate()
+    source.trigger_cleanup()
+    source.use(config_of(features__target_rate_hz=40.0))
+    source.started()
+
+    def new_frame():
+        source.send()
+        return reader.latest()
+
+    frame = wait_until(new_frame, 10, 'a frame of the new configuration', executor)
+    assert frame.features.schema_id == source.schema.schema_id
+    assert frame.schema['features']['target_rate_hz'] == 40.0
+
+
 def test_each_warning_is_given_once(policy, monkeypatch):
     said = []
     reader = FrameReader(policy)
