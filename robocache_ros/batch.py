@@ -144,7 +144,7 @@ def _usable(stream: Stream) -> BoolArray | None:
     limit = _MAX_BITS.get(str(stream.dtype))
     if limit is not None:
         size = values.view(np.uint16) & np.uint16(0x7FFF)
-        return None if size.max() < limit else (size < limit).all(axis=2)
+        return None if size.max() < limit else np.all(size < limit, axis=2)
     # Two passes without a temporary; a NaN makes both false.
     if values.max() < MAX_VALUE and values.min() > -MAX_VALUE:
         return None

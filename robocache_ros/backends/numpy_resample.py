@@ -184,7 +184,7 @@ def _blend(
     if stream.times.shape[1] == 0:
         out[...] = (0.0, 0.0, 0.0, 1.0) if stream.rule == 'slerp' else 0.0
         return
-    rows = stream.values.reshape(-1, stream.values.shape[2])
+    rows: AnyArray = stream.values.reshape(-1, stream.values.shape[2])
     dtype = stored_dtype(rows, stream.dtype)
     if len(rows) < 2 * lower.size:  # widen each sample once rather than each time it is used
         rows, dtype = widen(rows, dtype), 'float32'

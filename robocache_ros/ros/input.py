@@ -94,7 +94,6 @@ class Input:
         self._policy = _policy(node, source, self.topic)
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy
-        self._reliability: ReliabilityPolicy
         # Best effort matches every publisher; `look` soon knows whether reliable does as well.
         self._subscribe(RELIABILITY.get(self._policy, ReliabilityPolicy.BEST_EFFORT))
 
@@ -128,6 +127,7 @@ class Input:
             if reliability == self._reliability:
                 return
             self.destroy()
+            self._subscription = None  # if subscribing fails, the next look tries again
         self._reliability = reliability
         self.incompatible = ''
         subscribe = partial(

@@ -87,7 +87,7 @@ class Path:
 
     @cached_property
     def _arc_table(self) -> tuple[Array, Array]:
-        times = np.linspace(0.0, self.loop_sec, _ARC_STEPS + 1)
+        times = np.linspace(0.0, self.loop_sec, _ARC_STEPS + 1, dtype=np.float64)
         speed = np.hypot(*self.velocity(times)[:2])
         steps = 0.5 * (speed[1:] + speed[:-1]) * (self.loop_sec / _ARC_STEPS)
         return times, np.concatenate([[0.0], np.cumsum(steps)])

@@ -100,7 +100,7 @@ class World:
         self, origin: FloatArray, direction: FloatArray
     ) -> tuple[FloatArray, IntArray]:
         safe = np.where(np.abs(direction) < _PARALLEL, _PARALLEL, direction)
-        inverse = np.float32(1.0) / safe
+        inverse = np.divide(np.float32(1.0), safe)
         distance, surface = self._yard_hits(origin, direction, inverse)
         for number, box in enumerate(self.boxes):
             rays = _rays_towards(box, origin, direction)
