@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from robocache_ros.reasons import Reason
 from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
+from robocache_ros.ros.ticks import Growth, Missing
 from robocache_ros.ros.verdicts import (
     Level,
     OutputFacts,
@@ -32,9 +32,7 @@ from robocache_ros.ros.worker import Worker
 from robocache_ros.timeline.track import SourceStatus
 
 HARDWARE_ID = 'robocache_ros'
-_WINDOW_TICKS = 5
 _INACTIVE = Verdict(Level.OK, 'The node is not active; messages are ignored.')
-_TELLINGS = 3  # how often the log says that a source is missing; /diagnostics says it always
 
 
 @dataclass(frozen=True)
@@ -50,29 +48,6 @@ class Running:
     since_ns: int  # monotonic
 
 
-class Growth:
-    """Counts of the last few ticks, to tell what happens now from what has ever happened."""
-
-    def __init__(self, since_ns: int) -> None:
-        """Begin with all counts 0 at `since_ns`."""
-        self._ticks: deque[tuple[int, Mapping[str, int]]] = deque(
-            [(since_ns, {})], maxlen=_WINDOW_TICKS + 1
-        )
-        self.window_sec = 0.0
-        self.recent: Counter[str] = Counter()
-
-    def add(self, now_ns: int, counts: Mapping[str, int]) -> None:
-        """Note the counts as of now, and how they have grown within the window."""
-        self._ticks.append((now_ns, counts))
-        first_ns, first = self._ticks[0]
-        self.window_sec = (now_ns - first_ns) * 1e-9
-        self.recent = Counter({key: n - first.get(key, 0) for key, n in counts.items()})
-
-    def rate_hz(self, key: str) -> float:
-        """Growth per second."""
-        return self.recent[key] / self.window_sec if self.window_sec > 0 else 0.0
-
-
 class Diagnostics:
     """Looks at a node once a second, publishes what it sees, and logs what goes missing."""
 
@@ -82,7 +57,7 @@ class Diagnostics:
             DiagnosticArray, '/diagnostics', 10, event_callbacks=NO_PUBLISHER_EVENTS
         )
         self._growth: dict[str, Growth] = {}
-        self._missing: dict[str, _Missing] = {}
+        self._missing: dict[str, Missing] = {}
         self._active_since_ns: int | None = None
 
     def restart(self) -> None:
@@ -216,11 +191,10 @@ class Diagnostics:
         }
         points = {'points': output.points, 'points_used': output.points_used}
         growth = self._grow(f'output {name}', running, now_ns, counts | points)
-        away = [key for key, source in status.sources.items() if source.state != 'ok']
+        away = tuple(key for key, source in status.sources.items() if source.state != 'ok')
         facts = OutputFacts(
-            trigger=running.config.trigger,
-            trigger_missing=running.config.trigger in away or len(away) == len(status.sources),
-            absent=tuple(away),
+            starved=_starved(running.config.trigger, away, len(status.sources)),
+            absent=away,
             messages=stats.messages,
             rate_hz=growth.rate_hz('messages'),
             window_sec=growth.window_sec,
@@ -257,7 +231,7 @@ class Diagnostics:
 
     def _tell(self, each: Input, verdict: Verdict, state: str) -> None:
         name = each.source.name
-        missing = self._missing.setdefault(name, _Missing())
+        missing = self._missing.setdefault(name, Missing())
         if missing.is_news(verdict.missing, state == 'ok'):
             logger = self._node.get_logger()
             if verdict.missing:
@@ -266,33 +240,19 @@ class Diagnostics:
                 logger.info(f'{name}: delivers again on {each.topic}.')
 
 
-class _Missing:
-    """Decides what of a source that comes and goes is worth a line in the log."""
-
-    def __init__(self) -> None:
-        self._ticks = 0
-        self._told = False
-        self._tellings = 0
-
-    def is_news(self, missing: bool, delivers: bool) -> bool:
-        """Whether to log: gone for the second tick in a row, or back after that was told."""
-        self._ticks = self._ticks + 1 if missing else 0
-        if not self._told and self._ticks == 2 and self._tellings < _TELLINGS:
-            self._told = True
-            self._tellings += 1
-            return True
-        if self._told and delivers and not missing:
-            self._told = False
-            return True
-        return False
-
-
 def _reference(config: Config, status: PipelineStatus) -> str:
     """Return the source whose clock the others are compared to: the trigger, or a live one."""
     if config.trigger in status.sources:
         return config.trigger
     alive = (name for name, source in status.sources.items() if source.state == 'ok')
     return next(alive, config.sources[0].name)
+
+
+def _starved(trigger: str, away: tuple[str, ...], sources: int) -> str:
+    """Say why there can be no frames, if so."""
+    if trigger in away:
+        return f'{trigger} is the trigger and does not deliver'
+    return 'no source delivers' if len(away) == sources else ''
 
 
 def _ahead_sec(source: SourceStatus, reference: SourceStatus) -> float:

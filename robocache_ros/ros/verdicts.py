@@ -14,6 +14,8 @@ from robocache_ros.reasons import Reason
 
 # A publisher that has not sent anything for this long is suspected of not reaching us.
 PATIENCE_SEC = 3.0
+# Stamps further from the ROS clock come from a bag that plays without its clock.
+_SAME_CLOCK_MS = 60_000.0
 _REASONS = {reason.key: reason for reason in Reason}
 _DROPPED = 'dropped.'
 
@@ -68,9 +70,10 @@ def judge_source(facts: SourceFacts) -> Verdict:
             return verdict
     if facts.received == 0:
         return Verdict(Level.OK, f'Waiting for the first message on {facts.topic}.')
-    return Verdict(
-        Level.OK, f'{facts.rate_hz:.1f} Hz, received {facts.latency_ms:.0f} ms after the stamp.'
-    )
+    sentence = f'{facts.rate_hz:.1f} Hz'
+    if abs(facts.latency_ms) < _SAME_CLOCK_MS:
+        sentence += f', received {facts.latency_ms:.0f} ms after the stamp'
+    return Verdict(Level.OK, f'{sentence}.')
 
 
 def _broken(facts: SourceFacts) -> Verdict | None:
@@ -160,8 +163,7 @@ def _losing(facts: SourceFacts) -> Verdict | None:
 class OutputFacts:
     """What is known about one output of an active node; counts are of the last seconds."""
 
-    trigger: str
-    trigger_missing: bool
+    starved: str  # why there can be no frames at all, '' if there can
     absent: tuple[str, ...]  # sources that are not delivering
     messages: int  # since the node was configured
     rate_hz: float
@@ -172,10 +174,8 @@ class OutputFacts:
 def judge_output(facts: OutputFacts) -> Verdict:
     """Return the first problem of an output that applies, most basic first."""
     recent = facts.recent
-    if not recent['messages'] and facts.trigger_missing:
-        return Verdict(
-            Level.ERROR, f'Nothing to send: {facts.trigger} is the trigger and does not deliver.'
-        )
+    if not recent['messages'] and facts.starved:
+        return Verdict(Level.ERROR, f'Nothing to send: {facts.starved}.')
     reason, dropped = most_dropped(recent)
     if reason is not None:
         return Verdict(

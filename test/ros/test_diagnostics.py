@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from robocache_ros.reasons import Reason
-from robocache_ros.ros.diagnostics import Growth, _ahead_sec, _Missing
+from robocache_ros.ros.diagnostics import _ahead_sec, _starved
+from robocache_ros.ros.ticks import Growth, Missing
 from robocache_ros.ros.verdicts import (
     Level,
     OutputFacts,
@@ -54,6 +55,10 @@ def judged(facts, **changes):
 def test_a_healthy_source_tells_its_rate_and_latency():
     verdict = judge_source(HEALTHY)
     assert verdict == (Level.OK, '10.0 Hz, received 4 ms after the stamp.', False)
+
+
+def test_a_latency_by_another_clock_is_not_told():
+    assert judged(HEALTHY, latency_ms=9e10).sentence == '10.0 Hz.'
 
 
 def test_no_publisher_is_a_warning_that_names_topic_and_type():
@@ -155,8 +160,7 @@ def test_a_bug_comes_before_everything_else():
 
 
 FLOWING = OutputFacts(
-    trigger='lidar',
-    trigger_missing=False,
+    starved='',
     absent=(),
     messages=100,
     rate_hz=10.0,
@@ -169,10 +173,16 @@ def test_a_healthy_output_tells_its_rate():
     assert judge_output(FLOWING) == (Level.OK, '10.0 Hz.', False)
 
 
-def test_without_its_trigger_an_output_is_an_error():
-    verdict = judge_output(replace(FLOWING, trigger_missing=True, recent=Counter()))
-    assert verdict.level == Level.ERROR
-    assert verdict.sentence == 'Nothing to send: lidar is the trigger and does not deliver.'
+def test_an_output_without_anything_to_send_is_an_error():
+    facts = replace(FLOWING, starved='no source delivers', recent=Counter())
+    assert judge_output(facts) == (Level.ERROR, 'Nothing to send: no source delivers.', False)
+
+
+def test_frames_need_their_trigger_or_with_a_rate_at_least_one_source():
+    assert _starved('lidar', ('lidar',), 3) == 'lidar is the trigger and does not deliver'
+    assert _starved('lidar', ('camera', 'imu'), 3) == ''
+    assert _starved('rate', ('camera', 'imu'), 3) == ''
+    assert _starved('rate', ('lidar', 'camera', 'imu'), 3) == 'no source delivers'
 
 
 def test_frames_not_sent_name_the_reason_and_are_an_error_if_none_was():
@@ -256,7 +266,7 @@ def test_a_reason_that_was_never_seen_before_counts_from_zero():
 
 
 def test_a_missing_source_is_news_once_from_the_second_tick_on_and_so_is_its_return():
-    missing = _Missing()
+    missing = Missing()
     ticks = [(True, False)] * 4 + [(False, False), (False, True), (False, True)]
     assert [missing.is_news(*tick) for tick in ticks] == [
         False,
@@ -270,7 +280,7 @@ def test_a_missing_source_is_news_once_from_the_second_tick_on_and_so_is_its_ret
 
 
 def test_a_source_that_flaps_for_ever_is_told_three_times():
-    missing = _Missing()
+    missing = Missing()
     news = [missing.is_news(gone, not gone) for _ in range(20) for gone in (True, True, False)]
     assert sum(news) == 6
 
