@@ -1,7 +1,7 @@
 # Sourced by demo, test, bench and .ci/run: finds a Python, makes .venv, installs what is missing.
 # shellcheck shell=bash
-#   prepare EXTRAS   leaves $PYTHON: the interpreter of a venv that has robocache_ros[EXTRAS]
-#   isolate          sets the environment in which processes meet each other and nobody else
+#   prepare EXTRAS         leaves $PYTHON: a venv's interpreter that has robocache_ros[EXTRAS]
+#   side_venv FOLDER REQUIREMENT...    makes a venv for something else
 #   check_shared_memory    dies with a sentence when there is no room for three processes
 set -euo pipefail
 CALLER=$PWD
@@ -96,19 +96,19 @@ pip_install() {
   }
 }
 
-# Shared memory only: no socket, no robot on the network in the demo, no demo on the robot.
-isolate() {
-  export ROS_AUTOMATIC_DISCOVERY_RANGE=SYSTEM_DEFAULT
-  unset ROS_LOCALHOST_ONLY ROS_STATIC_PEERS
-  export FASTDDS_DEFAULT_PROFILES_FILE=$ROOT/config/fastdds_isolated.xml
-  case ${ROS_DISTRO:-} in # the variable's name before Fast DDS 3
-    humble | jazzy) export FASTRTPS_DEFAULT_PROFILES_FILE=$FASTDDS_DEFAULT_PROFILES_FILE ;;
-  esac
-  # Fresh pages for every large message cost more than the message: let malloc keep them.
-  export MALLOC_MMAP_THRESHOLD_=${MALLOC_MMAP_THRESHOLD_:-1073741824}
-  export MALLOC_TRIM_THRESHOLD_=${MALLOC_TRIM_THRESHOLD_:-4294967296}
-  export MALLOC_TOP_PAD_=${MALLOC_TOP_PAD_:-67108864}
-}
+# side_venv FOLDER REQUIREMENT...: a venv without ROS and without this package, made once.
+side_venv() (
+  VENV=$1
+  PYTHON=$VENV/bin/python
+  SITE=
+  unset PYTHONPATH
+  make_venv
+  if [[ ! -f $VENV/installed || $(<"$VENV/installed") != "$*" ]]; then
+    say "installing ${*:2} into ${VENV##*/}"
+    pip_install --prefer-binary "${@:2}"
+    printf '%s' "$*" >"$VENV/installed"
+  fi
+)
 
 check_shared_memory() {
   local free_mb
