@@ -26,7 +26,7 @@ LAYERS = {
     'timeline': {'timeline'},
     'pipeline': {'assembly', 'pipeline', 'api', 'reading', 'pairing'},
     'sim': {'sim'},
-    'tools': {'report', 'screen', 'recording', 'child'},
+    'tools': {'report', 'screen', 'recording', 'child', 'stop_signals'},
     'ros': {'ros', 'node', 'reader', 'monitor', 'view'},
     'commands': {'demo', '__main__'},
 }  # fmt: skip
