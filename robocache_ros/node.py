@@ -48,7 +48,6 @@ class PreprocessorNode(LifecycleNode):
         self._outputs: Outputs | None = None
         self._jump_handle: Any = None
         self._errors_logged: set[str] = set()
-        self._destroyed = False
         declare_parameters(self)
         self._diagnostics = Diagnostics(self)
         # Steady, so that a paused simulation stops neither the start nor the diagnostics.
@@ -86,10 +85,8 @@ class PreprocessorNode(LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""
-        if not self._destroyed:
-            self._destroyed = True
-            self._free()
-            super().destroy_node()
+        self._free()
+        super().destroy_node()
 
     def _configure(self) -> None:
         config, notices = read_config(self)

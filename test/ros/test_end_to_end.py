@@ -255,6 +255,21 @@ def test_when_the_clock_loops_the_first_cloud_after_it_gives_a_frame_again(rig, 
     assert is_conserved(found['source lidar'])
 
 
+def test_a_jump_of_the_clock_is_told_to_the_pipeline_in_use_and_once(rig):
+    node = rig.node(use_sim_time=True, autostart=False)
+    for transition in (node.trigger_configure, node.trigger_cleanup, node.trigger_configure):
+        transition()
+    clock = rig.publisher(Clock, '/clock')
+    rig.wait(clock.get_subscription_count, 'the clock to be heard')
+    jumps = []
+    node._running.pipeline.clock_jumped = lambda clock_ns, _: jumps.append(clock_ns)
+    # The first time is no jump, nor is one forward, nor one back within clock_jump_sec (1 s).
+    for t_ns in (100 * SECOND, 500 * SECOND, 499 * SECOND + 1, 50 * SECOND):
+        clock.publish(Clock(clock=cloud(t_ns).header.stamp))
+        rig.wait(lambda t=t_ns: node.get_clock().now().nanoseconds == t, 'the time')
+    assert jumps == [50 * SECOND]
+
+
 def test_when_a_bag_loops_without_a_clock_the_second_cloud_confirms_it(rig):
     node = rig.active(sources=['lidar'])
     lidar = rig.publisher(PointCloud2, 'lidar/points')

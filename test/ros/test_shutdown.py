@@ -131,6 +131,23 @@ def test_a_signal_at_any_moment_ends_it_with_code_0_and_no_traceback(start_proce
     assert 'Can not' not in log
 
 
+IMPATIENT = """
+import os, signal, sys, threading
+import robocache_ros.node
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGINT):
+        kill(pid, number)  # while the interpreter winds up, long after its last signal handler
+late = Late()
+threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+sys.exit(robocache_ros.node.main([]))
+"""
+
+
+def test_a_second_signal_after_the_node_has_ended_changes_nothing(start_process):
+    process = start_process(sys.executable, '-c', IMPATIENT)
+    assert process.wait(DEADLINE_SEC) == 0, process.log.read_text()
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
