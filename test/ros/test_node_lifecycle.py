@@ -244,12 +244,6 @@ def test_shutdown_from_any_state_frees_everything_and_still_says_so(rig, steps):
     assert 'Shut down' in rig.diagnose(node)['node'].message
 
 
-def test_a_transition_that_is_not_possible_is_refused_and_nothing_happens(rig):
-    node = rig.node(autostart=False)
-    assert not change(rig, node, Transition.TRANSITION_ACTIVATE)
-    assert state_of(rig, node) == node.lifecycle_state == 'unconfigured'
-
-
 @pytest.mark.parametrize('steps', [0, 1, 2])
 def test_destroying_it_twice_in_any_state_is_fine(context, steps):
     threads = threading.active_count()

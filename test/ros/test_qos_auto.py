@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from rclpy.event_handler import UnsupportedEventTypeError
 from rig import BEST_EFFORT, RELIABLE, SECOND, START_NS, Rig, cloud, imu, level, values
 from sensor_msgs.msg import Imu, LaserScan, PointCloud2
+
+from robocache_ros.ros.events import UnsupportedEventTypeError
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException
 from rig import Rig
 
@@ -38,16 +39,17 @@ def ended_well(process, since):
     return True
 
 
-def wait_until_active(rig, process):
+def state_of(rig, process):
     client = rig.own.create_client(GetState, '/preprocessor/get_state')
     rig.wait(client.service_is_ready, 'the node', DEADLINE_SEC)
+    future = client.call_async(GetState.Request())
+    rig.wait(future.done, f'an answer; {process.log.read_text()}')
+    rig.own.destroy_client(client)
+    return future.result().current_state.label
 
-    def is_active():
-        future = client.call_async(GetState.Request())
-        rig.wait(future.done, f'an answer; {process.log.read_text()}')
-        return future.result().current_state.label == 'active'
 
-    rig.wait(is_active, 'the node to become active')
+def wait_until_active(rig, process):
+    rig.wait(lambda: state_of(rig, process) == 'active', 'the node to become active')
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,21 @@ def test_without_autostart_a_bad_parameter_does_not_end_the_process(rig, start_p
     since = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert ended_well(process, since)
+
+
+def test_a_transition_that_is_not_possible_neither_happens_nor_ends_the_process(
+    rig, start_process
+):
+    process = start_process(*NODE, '-p', 'autostart:=false')
+    assert state_of(rig, process) == 'unconfigured'
+    client = rig.own.create_client(ChangeState, '/preprocessor/change_state')
+    rig.wait(client.service_is_ready, 'the lifecycle service')
+    request = ChangeState.Request()
+    request.transition.id = Transition.TRANSITION_ACTIVATE
+    client.call_async(request)  # before Kilted rclpy raises, and never answers
+    rig.wait(lambda: '[rcl_lifecycle]' in process.log.read_text(), 'the refusal')
+    assert state_of(rig, process) == 'unconfigured'
+    assert process.poll() is None
 
 
 class Failing:
