@@ -156,15 +156,17 @@ def rank_keys(work: Workspace, keys: IntArray, span: int) -> tuple[IntArray, Int
         shift += _BLOCK_BITS
     local = np.right_shift(keys, shift, out=work.array('local', len(keys), np.int64))
     distinct, rank = _rank_in_table(work, local, ((span - 1) >> shift) + 1)
-    mask = (1 << _BLOCK_BITS) - 1
     while shift:
-        shift -= _BLOCK_BITS
+        # As many bits at once as the table allows: each pass over the keys costs the same.
+        bits = min(shift, max(_BLOCK_BITS, (table // len(distinct)).bit_length() - 1))
+        mask = (1 << bits) - 1
+        shift -= bits
         np.right_shift(keys, shift, out=local)
         local &= mask
-        rank <<= _BLOCK_BITS
+        rank <<= bits
         local |= rank
-        found, rank = _rank_in_table(work, local, len(distinct) << _BLOCK_BITS)
-        distinct = distinct[found >> _BLOCK_BITS] << _BLOCK_BITS | found & mask
+        found, rank = _rank_in_table(work, local, len(distinct) << bits)
+        distinct = distinct[found >> bits] << bits | found & mask
     return distinct, rank
 
 

@@ -111,12 +111,14 @@ class Channels:
             with np.errstate(over='ignore', invalid='ignore'):
                 np.multiply(values, 1.0 / resolution, out=steps)  # exact: a power of two
                 np.rint(steps, out=steps)
-                if not _peak(steps) < MAX_STEPS:
+                peak = _peak(steps)
+                if not peak < MAX_STEPS:
                     bad = ~(np.abs(steps) < MAX_STEPS)  # NaN as well
                     self._fields.leave_out(name, bad)
                     valid = valid - np.bincount(self._cells.rank[bad], minlength=len(valid))
                     steps[bad] = 0.0
-            total = self._sum_integers(steps, _peak(steps))
+                    peak = _peak(steps)
+            total = self._sum_integers(steps, peak)
             self._sums[name] = _Sums(total, valid, resolution)
         return self._sums[name]
 
