@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import sys
@@ -19,7 +20,9 @@ from sensor_msgs.msg import PointCloud2
 from robocache_ros.environment import MALLOC
 from robocache_ros.resources import share_dir
 
-pytest.importorskip('launch_ros', reason='launch is on ROS installations only')
+# Not importorskip: importing launch changes the logging of this process.
+if importlib.util.find_spec('launch_ros') is None:
+    pytest.skip('launch is on ROS installations only', allow_module_level=True)
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = """
