@@ -12,6 +12,7 @@ from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
+from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from robocache_ros.backends import BackendUnavailable, make_backend
@@ -139,7 +140,7 @@ class PreprocessorNode(LifecycleNode):
         """Do `step` to get into `state`, or `undo` it and say why not."""
         try:
             step()
-        except (ConfigError, BackendUnavailable) as error:
+        except (ConfigError, BackendUnavailable, ParameterException) as error:
             problem = str(error)
         # Whatever it is: rclpy would swallow it, and nobody would know why the node does nothing.
         except Exception:

@@ -157,6 +157,7 @@ class Diagnostics:
             needed=each.source.required or name == config.trigger,
             publishers=each.publishers,
             other_types=each.other_types,
+            elsewhere=() if each.publishers else each.elsewhere(),
             incompatible=each.incompatible,
             qos=each.qos,
             state=source.state,

@@ -118,6 +118,16 @@ class Input:
             all_reliable = offered == {ReliabilityPolicy.RELIABLE}
             self._subscribe(RELIABILITY['reliable' if all_reliable else 'best_effort'])
 
+    def elsewhere(self) -> tuple[str, ...]:
+        """Return other topics that somebody else publishes our type of message on."""
+        own = self._node.get_fully_qualified_name() + '/'
+        return tuple(
+            topic
+            for topic, types in self._node.get_topic_names_and_types()
+            if self.type_name in types and not topic.startswith(own)
+            if self._node.count_publishers(topic)
+        )
+
     def destroy(self) -> None:
         """Unsubscribe; in the executor's thread."""
         self._node.destroy_subscription(self._subscription)

@@ -16,6 +16,7 @@ from robocache_ros.reasons import Reason
 PATIENCE_SEC = 3.0
 # Stamps further from the ROS clock come from a bag that plays without its clock.
 _SAME_CLOCK_MS = 60_000.0
+_SHOWN_TOPICS = 5
 _REASONS = {reason.key: reason for reason in Reason}
 _DROPPED = 'dropped.'
 
@@ -46,6 +47,7 @@ class SourceFacts:
     needed: bool  # no output without it
     publishers: int
     other_types: tuple[str, ...]
+    elsewhere: tuple[str, ...]  # topics that do carry this type
     incompatible: str
     qos: str
     state: str  # as in SourceStatus
@@ -99,9 +101,11 @@ def _why_missing(facts: SourceFacts) -> str:
                 f'{facts.topic} carries {", ".join(facts.other_types)}, not '
                 f'{facts.message_type}: set {facts.name}.topic or {facts.name}.type.'
             )
+        found = ', '.join(facts.elsewhere[:_SHOWN_TOPICS])
+        but = f', but on {found}' if found else ''
         return (
-            f'No publisher of {facts.message_type} on {facts.topic}: start the driver, or set '
-            f'{facts.name}.topic, or take {facts.name} out of sources.'
+            f'No publisher of {facts.message_type} on {facts.topic}{but}: start the driver, or '
+            f'set {facts.name}.topic, or take {facts.name} out of sources.'
         )
     if facts.received == 0:
         if facts.incompatible:

@@ -30,6 +30,7 @@ HEALTHY = SourceFacts(
     needed=False,
     publishers=1,
     other_types=(),
+    elsewhere=(),
     incompatible='',
     qos='reliable (auto)',
     state='ok',
@@ -68,6 +69,11 @@ def test_no_publisher_is_a_warning_that_names_topic_and_type():
     assert verdict.sentence.startswith(
         'No publisher of sensor_msgs/msg/PointCloud2 on /lidar/points: start the driver'
     )
+
+
+def test_topics_that_carry_the_type_are_suggested():
+    verdict = judged(UNHEARD, publishers=0, elsewhere=('/velodyne_points', '/ouster/points'))
+    assert 'on /lidar/points, but on /velodyne_points, /ouster/points: ' in verdict.sentence
 
 
 def test_no_publisher_of_a_needed_source_is_an_error():

@@ -180,6 +180,7 @@ def test_the_schema_is_published_when_configured_for_whoever_comes_late(rig):
             'sometimes',
             "must be auto, reliable or best_effort, not 'sometimes'",
         ),
+        ('qos_overrides./lidar/points.subscription.depth', 'deep', "expecting type 'INTEGER'"),
     ],
 )
 def test_a_bad_parameter_keeps_it_unconfigured_with_a_sentence(rig, parameter, value, words):
@@ -188,6 +189,7 @@ def test_a_bad_parameter_keeps_it_unconfigured_with_a_sentence(rig, parameter, v
     assert node.trigger_configure() == FAILURE
     assert node.lifecycle_state == 'unconfigured'
     assert words in node.problem
+    assert 'Traceback' not in node.problem
     assert entities(node) == before
     status = rig.diagnose(node)['node']
     assert level(status) == 2

@@ -104,6 +104,18 @@ def test_publishers_of_another_type_do_not_count_and_are_named(rig):
     assert '/lidar/points carries sensor_msgs/msg/LaserScan' in status.message
 
 
+def test_a_topic_that_carries_what_is_missing_is_suggested(rig):
+    rig.publisher(PointCloud2, '/velodyne_points')
+    rig.publisher(Imu, '/imu')
+    node = rig.active()  # whose own outputs are clouds as well
+    statuses = rig.diagnose(node)
+    assert 'PointCloud2 on /lidar/points, but on /velodyne_points: ' in (
+        statuses['source lidar'].message
+    )
+    assert 'Imu on /imu/data, but on /imu: ' in statuses['source imu'].message
+    assert 'Image on /camera/image: ' in statuses['source camera'].message
+
+
 def test_fixed_reliable_with_a_best_effort_publisher_names_the_topic_and_the_fix(rig):
     publisher = rig.publisher(PointCloud2, 'lidar/points', BEST_EFFORT)
     node = rig.active(lidar__qos='reliable')
