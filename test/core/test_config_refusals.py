@@ -124,6 +124,10 @@ REFUSED = {
         },
         ['voxels.dense: uint8', '2500000000', '2^31 - 1'],
     ),
+    'dense occupancy without count': (
+        {'voxels.dense': 'uint8', 'voxels.channels': ['occupancy']},
+        ['voxels.dense: uint8', 'count', 'occupancy'],
+    ),
     'dense values without count': (
         {'voxels.dense': 'float32', 'voxels.channels': ['mean_intensity']},
         ['voxels.dense: float32', 'count', 'mean_intensity'],
@@ -211,7 +215,7 @@ def test_a_long_value_is_cut_in_the_sentence():
         {'output_frame': 'base_link/lidar-1'},
         {'lidar.fields.ring.resolution': 2.0**-60},
         {**COARSE, 'lidar.occupancy_shape': [4, 8, 8]},
-        {'voxels.dense': 'uint8', 'voxels.channels': ['occupancy']},
+        {'voxels.dense': 'uint8', 'voxels.channels': ['occupancy', 'count']},
         {**REAR, 'lidar.fields.ring.resolution': 0.5, 'rear.fields.ring.resolution': 0.5},
         {'camera.grid': [256, 256]},
     ],
