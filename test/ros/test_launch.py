@@ -53,11 +53,18 @@ def launch(tmp_path, start_process):
         'ROS_LOG_DIR': str(tmp_path / 'log'),
     }
 
+    launched = []
+
     def start(name, *arguments):
         path = share_dir() / 'launch' / name
-        return start_process(sys.executable, '-c', LAUNCH, path, *arguments, env=env)
+        launched.append(start_process(sys.executable, '-c', LAUNCH, path, *arguments, env=env))
+        return launched[-1]
 
-    return start
+    yield start
+    for process in launched:
+        if process.poll() is None:  # on SIGTERM launch would leave its nodes behind
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=20)
 
 
 @pytest.fixture
