@@ -333,3 +333,18 @@ def test_a_source_that_falls_silent_is_told_and_its_return_too(rig, capfd):
     rig.send(node, 'imu', turns, imu(START_NS + gap_ns))
     assert level(rig.diagnose(node)['source imu']) == 0
     assert capfd.readouterr().err.count('imu: delivers again on /imu/data.') == 1
+
+
+@pytest.mark.parametrize('trigger', ['lidar', 'rate'])
+def test_a_source_on_another_clock_is_found_out(rig, trigger):
+    node = rig.active(sources=['lidar', 'imu'], trigger=trigger)
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    turns = rig.publisher(Imu, 'imu/data')
+    rig.settle(node, lidar, turns)
+
+    def sentence():
+        rig.send(node, 'lidar', lidar, cloud(START_NS))
+        rig.send(node, 'imu', turns, imu(START_NS - 52 * SECOND))
+        return rig.diagnose(node)['source imu'].message
+
+    rig.wait(lambda: sentence().startswith('Its stamps are 52.0 s behind those of lidar'), 'it')

@@ -9,7 +9,7 @@ import threading
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rig import SECOND, START_NS, Rig, cloud, level, values
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
@@ -232,6 +232,32 @@ def test_activating_while_an_old_computation_hangs_fails_and_can_be_tried_again(
     hanging.set()
     worker._thread.join()
     assert node.trigger_activate() == SUCCESS
+
+
+def test_deactivating_does_not_wait_for_a_computation_that_hangs(rig, capfd):
+    node = rig.active()
+    entered, hanging = threading.Event(), threading.Event()
+    node._running.pipeline.advance = lambda _: (entered.set(), hanging.wait(), iter(()))[2]
+    node._running.pipeline.next_deadline_ns = lambda: 0
+    node._running.worker.wake()
+    assert entered.wait(10)
+    assert node.trigger_deactivate() == SUCCESS
+    assert 'takes long' in capfd.readouterr().err
+    hanging.set()
+
+
+def test_an_error_inside_rclpy_itself_frees_everything_and_the_node_can_start_again(
+    rig, monkeypatch
+):
+    node = rig.node(autostart=False)
+    before = entities(node)
+    assert node.trigger_configure() == SUCCESS
+    with monkeypatch.context() as patch:
+        patch.setattr(LifecycleNode, 'on_activate', lambda *_: 1 / 0)
+        assert node.trigger_activate() == TransitionCallbackReturn.ERROR
+    assert state_of(rig, node) == node.lifecycle_state == 'unconfigured'
+    assert entities(node) == before
+    assert node.trigger_configure() == node.trigger_activate() == SUCCESS
 
 
 @pytest.mark.parametrize('steps', [0, 1, 2])

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -207,9 +208,7 @@ class Failing:
 class Log:
     def __init__(self):
         self.lines = []
-
-    def error(self, line):
-        self.lines.append(line)
+        self.error = self.warning = self.info = self.lines.append
 
 
 def spin(*script):
@@ -231,3 +230,13 @@ def test_errors_of_rclpy_are_logged_once_and_do_not_end_the_process():
 def test_an_executor_that_only_fails_ends_the_process_at_last():
     with pytest.raises(RuntimeError, match='broken'):
         spin(*[RuntimeError('broken')] * 1000)
+
+
+def test_what_the_core_logs_reaches_the_log_of_the_node_while_it_spins():
+    log = Log()
+    core = logging.getLogger('robocache_ros.timeline')
+    with process_module._core_log(log):
+        core.warning('time jumped %d s', 5)
+        core.error('an error')
+    core.error('nobody listens')
+    assert log.lines == ['time jumped 5 s', 'an error']
