@@ -17,6 +17,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from robocache_ros.config import Config
+from robocache_ros.config.params_file import read_params_file
 from robocache_ros.environment import for_large_messages
 from robocache_ros.launch_overrides import (
     ARGUMENTS,
@@ -26,7 +27,6 @@ from robocache_ros.launch_overrides import (
     switch,
     write_overrides,
 )
-from robocache_ros.params_file import read_params_file
 from robocache_ros.resources import config_file
 
 

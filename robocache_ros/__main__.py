@@ -20,9 +20,11 @@ class _Command(NamedTuple):
 COMMANDS = {
     'node': _Command('robocache_ros.node', 'run the preprocessor node (takes --ros-args)'),
     'sim': _Command('robocache_ros.ros.sim_node', 'run the simulated robot (takes --ros-args)'),
-    'demo': _Command('robocache_ros.demo', 'run robot, node and monitor together'),
-    'monitor': _Command('robocache_ros.monitor', 'watch a running node: rates, latency, counts'),
-    'view': _Command('robocache_ros.view', 'show inputs and outputs in the Rerun viewer'),
+    'demo': _Command('robocache_ros.demo.demo', 'run robot, node and monitor together'),
+    'monitor': _Command(
+        'robocache_ros.demo.monitor', 'watch a running node: rates, latency, counts'
+    ),
+    'view': _Command('robocache_ros.demo.view', 'show inputs and outputs in the Rerun viewer'),
     'schema': _Command(__name__, 'print what a parameters file makes the node publish, as JSON'),
 }
 
@@ -55,7 +57,7 @@ def print_schema(argv: list[str]) -> int:
     """Print the schema that a parameters file gives; 1, and a sentence, when it is refused."""
     from robocache_ros.backends import BackendUnavailable, make_backend
     from robocache_ros.config import Config, ConfigError
-    from robocache_ros.params_file import read_params_file
+    from robocache_ros.config.params_file import read_params_file
     from robocache_ros.schema import Schema
 
     parser = argparse.ArgumentParser(prog='robocache schema', description=COMMANDS['schema'].what)

@@ -16,8 +16,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from robocache_ros.config import TRIGGER, Config, ConfigError, parameters_of, source_types
-from robocache_ros.parameters import Parameter
-from robocache_ros.source_kinds import resolution_field, resolution_parameter
+from robocache_ros.config.kinds import resolution_field, resolution_parameter
+from robocache_ros.config.parameters import Parameter
 
 
 def declare_parameters(node: Node) -> None:

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from robocache_ros import child as module
-from robocache_ros.child import Child
+from robocache_ros.demo import child as module
+from robocache_ros.demo.child import Child
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from robocache_ros.config import Config, ConfigError
-from robocache_ros.params_file import read_params_file
+from robocache_ros.config.params_file import read_params_file
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from robocache_ros.config import Config, ConfigError
-from robocache_ros.parameter_names import edit_distance, nearest
+from robocache_ros.config.names import edit_distance, nearest
 
 REAR = {'sources': ['lidar', 'rear'], 'rear.type': 'pointcloud2'}
 

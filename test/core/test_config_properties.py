@@ -8,7 +8,7 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from robocache_ros.config import Config, ConfigError, parameters_of
-from robocache_ros.source_kinds import SOURCE_TYPES
+from robocache_ros.config.kinds import SOURCE_TYPES
 
 NAMES = st.sampled_from(['lidar', 'rear', 'cam_2', 'imu', 'gyro', 'joints', 'arm'])
 LISTS = {

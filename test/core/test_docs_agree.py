@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from robocache_ros.config import DEFAULTS, Config, parameters_of
-from robocache_ros.params_file import read_params_file
+from robocache_ros.config.params_file import read_params_file
+from robocache_ros.config.source import SourceConfig
 from robocache_ros.reasons import Reason
-from robocache_ros.source_config import SourceConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 YAML = ROOT / 'config' / 'preprocessor.yaml'

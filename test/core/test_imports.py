@@ -17,26 +17,22 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'robocache_ros'
 LAYERS = {
     'words': {'__init__', 'reasons', 'samples', 'grid', 'resampling', 'resources', 'environment'},
     'codec': {'codec', 'points'},
-    'config': {
-        'parameters', 'params_file', 'parameter_names', 'source_config', 'source_kinds',
-        'output_config', 'consistency', 'config', 'launch_overrides',
-    },
+    'config': {'config', 'launch_overrides'},
     'backends': {'backends', 'batch', 'cloud_features'},
     'schema': {'schema'},
     'timeline': {'timeline'},
     'pipeline': {'assembly', 'pipeline', 'api', 'reading', 'pairing'},
     'sim': {'sim'},
-    'tools': {'report', 'screen', 'recording', 'child', 'stop_signals'},
-    'ros': {'ros', 'node', 'reader', 'monitor', 'view'},
+    'ros': {'ros', 'node', 'reader'},
     'commands': {'demo', '__main__'},
-}  # fmt: skip
-MAY_IMPORT_ROS = LAYERS['ros']
+}
+MAY_IMPORT_ROS = LAYERS['ros'] | {'demo'}
 ROS = {
     'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
     'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
 }  # fmt: skip
 # What else there is, and who may import it: inside a function, so that all else runs without it.
-OPTIONAL = {'yaml': {'params_file'}, 'torch': {'reading'}, 'rerun': {'recording'}}
+OPTIONAL = {'yaml': {'config'}, 'torch': {'reading'}, 'rerun': {'demo'}}
 
 
 def modules():

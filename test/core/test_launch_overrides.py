@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from robocache_ros.config import Config, ConfigError
+from robocache_ros.config.params_file import read_params_file
 from robocache_ros.launch_overrides import (
     ARGUMENTS,
     first_source,
@@ -15,7 +16,6 @@ from robocache_ros.launch_overrides import (
     switch,
     write_overrides,
 )
-from robocache_ros.params_file import read_params_file
 
 
 def test_empty_arguments_override_nothing():

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from robocache_ros.recording import MAX_POINTS, Recording, RerunMissing, colours
+from robocache_ros.demo.recording import MAX_POINTS, Recording, RerunMissing, colours
 
 T_NS = 1_700_000_000_999_999_999
 DARK, BRIGHT, GREY = [68, 1, 84], [253, 231, 37], [128, 128, 128]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 
-from robocache_ros.report import (
+from robocache_ros.demo.report import (
     Arrivals,
     Health,
     Observed,

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 
-from robocache_ros.screen import Screen
+from robocache_ros.demo.screen import Screen
 
 
 class Terminal(io.StringIO):

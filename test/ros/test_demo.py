@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from rclpy.node import Node
 
-from robocache_ros.demo import free_domain
-from robocache_ros.report import unaccounted
+from robocache_ros.demo.demo import free_domain
+from robocache_ros.demo.report import unaccounted
 
 # Light enough for a machine that runs other tests at the same time.
 LIGHT = ('--sim-param', 'lidar.columns:=400', '--sim-param', 'imu.rate_hz:=100.0')

@@ -17,7 +17,7 @@ from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
 from rclpy.node import Node
 from sensor_msgs.msg import TimeReference
 
-from robocache_ros.monitor import Monitor
+from robocache_ros.demo.monitor import Monitor
 
 
 @pytest.fixture

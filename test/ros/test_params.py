@@ -13,7 +13,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from robocache_ros.config import DEFAULTS, Config, ConfigError, parameters_of
-from robocache_ros.params_file import read_params_file
+from robocache_ros.config.params_file import read_params_file
 from robocache_ros.ros.params import declare_parameters, read_config
 
 YAML = Path(__file__).resolve().parent.parent.parent / 'config' / 'preprocessor.yaml'

@@ -13,9 +13,9 @@ from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
 from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud2
 
-from robocache_ros import view
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.table import encode_table
+from robocache_ros.demo import view
 from robocache_ros.ros.outputs import to_cloud
 
 

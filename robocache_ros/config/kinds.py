@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from robocache_ros.parameters import (
+from robocache_ros.config.parameters import (
     ConfigError,
     Parameter,
     Problems,
@@ -18,7 +18,7 @@ from robocache_ros.parameters import (
     given_in,
     parameter,
 )
-from robocache_ros.source_config import SourceConfig, depth_parameter, wait_parameter
+from robocache_ros.config.source import SourceConfig, depth_parameter, wait_parameter
 
 # What a source of this name is unless its block says otherwise.
 DEFAULT_TYPES = {

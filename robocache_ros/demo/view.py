@@ -22,10 +22,10 @@ from std_msgs.msg import String
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import ImageView, decode_image
 from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.demo.recording import MAX_CURVES, Recording, RerunMissing
+from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
-from robocache_ros.recording import MAX_CURVES, Recording, RerunMissing
-from robocache_ros.stop_signals import catch_stop_signals
 
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'

@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from robocache_ros.output_config import EVERY
-from robocache_ros.parameters import Problems, listed, shown
-from robocache_ros.source_config import SourceConfig
-from robocache_ros.source_kinds import CloudSource
+from robocache_ros.config.kinds import CloudSource
+from robocache_ros.config.outputs import EVERY
+from robocache_ros.config.parameters import Problems, listed, shown
+from robocache_ros.config.source import SourceConfig
 
 if TYPE_CHECKING:
     from robocache_ros.config import Config

@@ -17,12 +17,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from robocache_ros.consistency import RATE, check_together
-from robocache_ros.grid import Grid, VoxelSpec
-from robocache_ros.output_config import EVERY, FeatureConfig, VoxelConfig
-from robocache_ros.parameter_names import ROS_GROUPS, ROS_NAMES, judge_names
-from robocache_ros.parameters import (
-    ConfigError,
+from robocache_ros.config.consistency import RATE, check_together
+from robocache_ros.config.kinds import (
+    DEFAULT_TYPES,
+    SOURCE_TYPES,
+    CloudSource,
+    type_parameter,
+)
+from robocache_ros.config.names import ROS_GROUPS, ROS_NAMES, judge_names
+from robocache_ros.config.outputs import EVERY, FeatureConfig, VoxelConfig
+from robocache_ros.config.parameters import (
     Parameter,
     Problems,
     check_distinct,
@@ -34,30 +38,9 @@ from robocache_ros.parameters import (
     shown,
     values_in,
 )
-from robocache_ros.params_file import read_params_file
-from robocache_ros.source_config import SourceConfig
-from robocache_ros.source_kinds import (
-    DEFAULT_TYPES,
-    SOURCE_TYPES,
-    CloudSource,
-    ImageSource,
-    ImuSource,
-    JointStateSource,
-    type_parameter,
-)
-
-__all__ = [
-    'CloudSource',
-    'Config',
-    'ConfigError',
-    'FeatureConfig',
-    'ImageSource',
-    'ImuSource',
-    'JointStateSource',
-    'SourceConfig',
-    'VoxelConfig',
-    'parameters_of',
-]
+from robocache_ros.config.params_file import read_params_file
+from robocache_ros.config.source import SourceConfig
+from robocache_ros.grid import Grid, VoxelSpec
 
 _NAME = re.compile('[a-z][a-z0-9_]*')
 _log = logging.getLogger(__name__)

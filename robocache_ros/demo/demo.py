@@ -17,12 +17,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from robocache_ros.child import Child
+from robocache_ros.demo.child import Child
+from robocache_ros.demo.monitor import Monitor
+from robocache_ros.demo.report import build_report, summary, table
+from robocache_ros.demo.screen import Screen
+from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.environment import MALLOC, fastdds_profile
-from robocache_ros.monitor import Monitor
-from robocache_ros.report import build_report, summary, table
-from robocache_ros.screen import Screen
-from robocache_ros.stop_signals import catch_stop_signals
 
 NODE = '/preprocessor'
 TRIGGER = 'lidar'

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from robocache_ros.parameters import Problems, listed
-from robocache_ros.source_kinds import DEFAULT_TYPES, SOURCE_TYPES, resolution_field
+from robocache_ros.config.kinds import DEFAULT_TYPES, SOURCE_TYPES, resolution_field
+from robocache_ros.config.parameters import Problems, listed
 
 GROUPS = ('voxels', 'features')
 ROS_NAMES = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from robocache_ros.parameters import (
+from robocache_ros.config.parameters import (
     Parameter,
     Problems,
     given_in,

@@ -18,9 +18,9 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import PointCloud2, TimeReference
 
-from robocache_ros.report import Arrivals, Health, Observed, build_report, table
-from robocache_ros.screen import Screen
-from robocache_ros.stop_signals import catch_stop_signals
+from robocache_ros.demo.report import Arrivals, Health, Observed, build_report, table
+from robocache_ros.demo.screen import Screen
+from robocache_ros.demo.stop_signals import catch_stop_signals
 
 DRAIN_PERIOD_SEC = 0.1
 

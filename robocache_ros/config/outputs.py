@@ -7,8 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
-from robocache_ros.parameters import (
+from robocache_ros.config.parameters import (
     ConfigError,
     Problems,
     check_distinct,
@@ -16,6 +15,7 @@ from robocache_ros.parameters import (
     settle,
     shown,
 )
+from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
 
 EVERY = '*'  # in voxels.sources
 

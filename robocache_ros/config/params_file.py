@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from robocache_ros.parameters import ConfigError
+from robocache_ros.config.parameters import ConfigError
 
 _BLOCK = 'ros__parameters'
 # rcl reads 1e3 as a number; YAML 1.1, which PyYAML follows, wants 1.0e+3.

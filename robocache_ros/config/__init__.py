@@ -1,0 +1,33 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The whole configuration: every parameter, its default and its meaning, written once."""
+
+from robocache_ros.config.config import (
+    DEFAULTS,
+    SOURCES,
+    TRIGGER,
+    Config,
+    parameters_of,
+    source_types,
+)
+from robocache_ros.config.kinds import CloudSource, ImageSource, ImuSource, JointStateSource
+from robocache_ros.config.outputs import FeatureConfig, VoxelConfig
+from robocache_ros.config.parameters import ConfigError
+from robocache_ros.config.source import SourceConfig
+
+__all__ = [
+    'DEFAULTS',
+    'SOURCES',
+    'TRIGGER',
+    'CloudSource',
+    'Config',
+    'ConfigError',
+    'FeatureConfig',
+    'ImageSource',
+    'ImuSource',
+    'JointStateSource',
+    'SourceConfig',
+    'VoxelConfig',
+    'parameters_of',
+    'source_types',
+]
