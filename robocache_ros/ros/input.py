@@ -124,7 +124,7 @@ class Input:
         return tuple(
             topic
             for topic, types in self._node.get_topic_names_and_types()
-            if self.type_name in types and not topic.startswith(own)
+            if self.type_name in types and topic != self.topic and not topic.startswith(own)
             if self._node.count_publishers(topic)
         )
 
