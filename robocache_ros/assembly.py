@@ -124,7 +124,7 @@ class Assembler:
             missing=missing,
             complete=ready.complete and not missing,
             arrival_ns=ready.arrival_ns,
-            ready_ns=selection.now_ns,
+            ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
         notes.update(voxels.stats.notes())
         return frame, {'voxels': notes}
@@ -153,7 +153,7 @@ class Assembler:
             missing=missing,
             complete=ready.complete and not missing,
             arrival_ns=ready.arrival_ns,
-            ready_ns=selection.now_ns,
+            ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
         return frame, notes
 

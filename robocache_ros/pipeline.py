@@ -74,24 +74,29 @@ class Pipeline:
     def push(
         self, arrival_ns: int, source: str, t_ns: int, payload: Payload, frame_id: str = ''
     ) -> None:
-        """Take a decoded message of `source` with sample time `t_ns`."""
-        too_small = self._is_too_small(source, payload)
+        """
+        Take a decoded message of `source` with sample time `t_ns`.
+
+        Raises Rejected, without counting it, for an image smaller than its feature grid.
+        """
         row: tuple[object, ...]
+        if isinstance(payload, ImageView):
+            config = self.config.source(source)
+            assert isinstance(config, ImageSource)
+            payload.check_grid(*config.grid, config.channels)
         if isinstance(payload, Vector):
             row = (payload.values, payload.valid)
         else:
             row = (Snapshot(payload),)
         sample = Arrival(arrival_ns, t_ns, row)
         with self._lock:
-            track = self._timeline.tracks[source]
-            if too_small:
-                self._reject(track, Reason.IMAGE_TOO_SMALL)
-                return
-            track.frame_id = frame_id
-            if not isinstance(payload, ImageView):
-                track.notes.update(payload.notes)
             epoch = self._timeline.epoch
             accepted = self._timeline.push(source, sample)
+            track = self._timeline.tracks[source]
+            if any(one is sample for one in accepted):
+                track.frame_id = frame_id
+                if not isinstance(payload, ImageView):
+                    track.notes.update(payload.notes)
             if self._timeline.epoch != epoch:
                 self._begin_epoch()
             for pending in self._trigger.fire(source, accepted):
@@ -101,12 +106,9 @@ class Pipeline:
     def reject(self, source: str, reason: Reason) -> None:
         """Account for a message of `source` that could not become a sample."""
         with self._lock:
-            self._reject(self._timeline.tracks[source], reason)
-
-    def note(self, source: str, reason: Reason, times: int = 1) -> None:
-        """Count something odd about a message of `source` that is used all the same."""
-        with self._lock:
-            self._timeline.tracks[source].notes[reason] += times
+            track = self._timeline.tracks[source]
+            track.received += 1
+            track.rejected[reason] += 1
 
     def clock_jumped(self, clock_ns: int, arrival_ns: int) -> None:
         """Begin a new epoch: the ROS clock jumped back to `clock_ns`."""
@@ -154,7 +156,7 @@ class Pipeline:
                 frame, notes = self._compute[aligner.name](selection)
             except Exception:
                 with self._lock:
-                    aligner.dropped[Reason.FRAME_ERROR] += 1
+                    aligner.lose(ready.t_ref_ns, Reason.FRAME_ERROR, Reason.COMPUTE_ERROR)
                 raise
             with self._lock:
                 self._note(aligner, notes)
@@ -176,9 +178,9 @@ class Pipeline:
             at = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
             if at < 0 or not self._timeline.in_epoch(track):
                 continue
-            t_ns = int(track.ring.times[at])
-            if t_ref_ns - t_ns <= track.config.max_gap_ns:
-                picks.append(CloudPick(track.config.name, t_ns, track.ring.column(0)[at]))
+            t_ns, snapshot = int(track.ring.times[at]), track.ring.column(0)[at]
+            if t_ref_ns - t_ns <= track.config.max_gap_ns and snapshot.payload is not None:
+                picks.append(CloudPick(track.config.name, t_ns, snapshot))
         return picks
 
     def _select(self, aligner: Aligner, ready: Ready, now_ns: int) -> Selection:
@@ -200,18 +202,26 @@ class Pipeline:
             samples = Vector(ring.column(0).copy(), ring.column(1).copy())
             return Window(track.config, ring.times.copy(), samples)
         held = np.maximum(ring.times.searchsorted(targets_ns, side='right') - 1, 0)
-        chosen = np.unique(held)
+        chosen = [at for at in np.unique(held) if ring.column(0)[at].has_features]
         return Window(track.config, ring.times[chosen], list(ring.column(0)[chosen]))
 
     def _frame_id(self, picks: list[CloudPick]) -> str:
-        """Output frame: as configured, or that of the trigger's cloud, or of the first one."""
+        """
+        Output frame: as configured, or the one of the trigger, or of the first voxel source.
+
+        Of a trigger without coordinates, such as a camera, the clouds decide as well.
+        """
         if self.config.output_frame:
             return self.config.output_frame
+        trigger = self._timeline.tracks.get(self.config.trigger)
+        if trigger in self._voxel_tracks or not self._voxel_tracks:
+            decides = trigger
+        else:
+            decides = self._voxel_tracks[0]
+        if decides is None:
+            return ''
         by_source = {pick.source: pick.frame_id for pick in picks}
-        if self.config.trigger in by_source or not picks:
-            trigger = self._timeline.tracks.get(self.config.trigger)
-            return by_source.get(self.config.trigger, trigger.frame_id if trigger else '')
-        return picks[0].frame_id
+        return by_source.get(decides.config.name, decides.frame_id)
 
     def _note(self, aligner: Aligner, notes: Notes) -> None:
         for name, found in notes.items():
@@ -226,46 +236,39 @@ class Pipeline:
         if epoch != self._timeline.epoch:
             aligner.dropped[Reason.FRAME_EPOCH] += 1
             return False
+        if any(self.config.source(name).required for name in frame.missing):
+            aligner.lose(frame.t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
+            return False
         aligner.emitted += 1
         aligner.partial += not frame.complete
         for source, times in frame.used.items():
             track = self._timeline.tracks[source]
             track.ring.mark_used(np.array(times, np.int64))
             if isinstance(frame, FeatureFrame) and not track.is_vector:
-                self._release(track, frame.t_ref_ns)
+                self._release(track, self._assembler.targets_ns(frame.t_ref_ns))
         if isinstance(frame, VoxelFrame):
             aligner.points += frame.voxels.stats.points
             aligner.points_used += frame.voxels.stats.used
         return True
 
-    def _release(self, track: Track, t_ref_ns: int) -> None:
+    def _release(self, track: Track, targets_ns: IntArray) -> None:
         """Give back the bytes of clouds and images that no later frame can need."""
+        times, snapshots = track.ring.times, track.ring.column(0)
+        held = times.searchsorted(targets_ns[[0, -1]], side='right') - 1
+        first_row, last_row = (max(int(at), 0) for at in held)
+        keep_from = last_row + 1
         if track in self._voxel_tracks:
-            t_ref_ns = min(t_ref_ns, self._voxels.head_ns())  # after an error they may be behind
-        end = int(track.ring.times.searchsorted(t_ref_ns, side='right'))
-        if track in self._voxel_tracks:
-            end -= 1  # the newest cloud may go into the next grid as well
-        for snapshot in track.ring.column(0)[: max(end, 0)]:
-            snapshot.release()
+            # The newest cloud may go into the next grid as well; grids may be behind the features.
+            behind_ns = min(int(targets_ns[-1]), self._voxels.head_ns())
+            keep_from = max(int(times.searchsorted(behind_ns, side='right')) - 1, 0)
+        for at, snapshot in enumerate(snapshots[:keep_from]):
+            if at < first_row or snapshot.vector is not None:
+                snapshot.release()
 
     def _begin_epoch(self) -> None:
         for aligner in self._aligners:
             aligner.flush()
         self._trigger.reset()
-
-    @staticmethod
-    def _reject(track: Track, reason: Reason) -> None:
-        track.received += 1
-        track.rejected[reason] += 1
-
-    def _is_too_small(self, source: str, payload: Payload) -> bool:
-        if not isinstance(payload, ImageView):
-            return False
-        config = self.config.source(source)
-        assert isinstance(config, ImageSource)
-        pixels = 2 if payload.format.bayer else 1  # a bayer cell needs every colour
-        rows, cols = config.grid
-        return payload.height < pixels * rows or payload.width < pixels * cols
 
 
 def _no_samples(track: Track) -> Vector:

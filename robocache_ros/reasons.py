@@ -81,6 +81,12 @@ class Reason(Enum):
         'Its frame was not complete within `timeout_sec`, and `on_timeout` is `skip`.',
         'Raise `timeout_sec`, or set `on_timeout: partial`.',
     )
+    COMPUTE_ERROR = _Entry(
+        'compute_error',
+        Scope.SAMPLE,
+        'The computation of its frame raised an error; the log has its text.',
+        'Report it: this is a bug of the package.',
+    )
     REQUIRED_MISSING = _Entry(
         'required_missing',
         Scope.SAMPLE,

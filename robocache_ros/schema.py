@@ -77,7 +77,6 @@ class Schema:
         document = {
             'summary': self._summary(),
             'schema_id': self.schema_id,
-            'contract': CONTRACT,
             'version': __version__,
             'backend': {'name': backend, 'reason': reason},
             **self._shape(),
@@ -101,6 +100,7 @@ class Schema:
     def _shape(self) -> dict[str, Any]:
         grid = self.config.grid
         return {
+            'contract': CONTRACT,
             'grid': {
                 'origin': list(grid.origin),
                 'voxel_size': list(grid.size),

@@ -17,7 +17,6 @@ import numpy.typing as npt
 
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.image import ImageView
-from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 CHANNELS = ('mono', 'rgb')
@@ -27,17 +26,6 @@ _STEPS = np.float32(2.0**18)  # of a 32FC1 value: its resolution is 2^-18
 _LIMIT = np.float32(2.0**17)  # from where on the steps of a value need more than 2^35
 _CHUNK_PIXELS = 65536  # 256 KiB of uint32: half of a common second-level cache
 _CHUNK_ROWS = 256  # this many bytes of 255 still fit into uint16
-
-
-def check_size(image: ImageView, rows: int, cols: int, channels: str) -> None:
-    """Raise Rejected unless every cell has a pixel, and of a mosaic one of every colour."""
-    needed = 2 if image.format.bayer and channels == 'rgb' else 1
-    if image.height < needed * rows or image.width < needed * cols:
-        raise Rejected(
-            Reason.IMAGE_TOO_SMALL,
-            f'{image.width} x {image.height} pixels of {image.encoding} for a grid of {rows} rows '
-            f'and {cols} columns of {channels}',
-        )
 
 
 def image_grid(
@@ -51,7 +39,7 @@ def image_grid(
     mean of each colour. Of 32FC1, pixels that are not finite or 131072 and more are left out; a
     cell without any other pixel is 0. Raises Rejected for an image smaller than the grid.
     """
-    check_size(image, rows, cols, channels)
+    image.check_grid(rows, cols, channels)
     work = work or Workspace()
     left_out = 0
     if image.format.code == 'f4':

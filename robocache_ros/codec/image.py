@@ -76,6 +76,16 @@ class ImageView:
         """Values of one channel ('r', 'g', 'b', 'a' or 'y'), strided [height, width], no copy."""
         return self.pixels()[:, :, self.format.order.index(colour)]
 
+    def check_grid(self, rows: int, cols: int, channels: str) -> None:
+        """Raise Rejected unless every cell has a pixel, and of a mosaic one of every colour."""
+        needed = 2 if self.format.bayer and channels == 'rgb' else 1
+        if self.height < needed * rows or self.width < needed * cols:
+            raise Rejected(
+                Reason.IMAGE_TOO_SMALL,
+                f'{self.width} x {self.height} pixels of {self.encoding} for a grid of {rows} '
+                f'rows and {cols} columns of {channels}',
+            )
+
 
 def decode_image(msg: Any) -> ImageView:
     """View of a sensor_msgs/Image; copies nothing, raises Rejected."""

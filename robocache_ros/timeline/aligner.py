@@ -67,13 +67,17 @@ class Aligner:
         self._trigger = timeline.tracks.get(config.trigger)
         self._timeout_ns = round(config.timeout_sec * 1e9)
         self._skip_partial = config.on_timeout == 'skip'
+        self._jump_ns = round(config.clock_jump_sec * 1e9)
         self._max_backlog = max_backlog
+        self._backlog = 0  # frames that were ready when the last one left
         self._pending: list[Pending] = []
-        self._last_ns: int | None = None  # t_ref of the last frame that left
+        self.last_ns: int | None = None  # t_ref of the last frame that left
 
     def add(self, pending: Pending) -> None:
         """Queue a frame, unless a newer one has already gone out."""
-        if self._last_ns is not None and pending.t_ref_ns <= self._last_ns:
+        if self.last_ns is not None and self.last_ns - pending.t_ref_ns > self._jump_ns:
+            self.last_ns = None  # `trigger: rate` follows a source on another clock from here on
+        if self.last_ns is not None and pending.t_ref_ns <= self.last_ns:
             self.dropped[Reason.FRAME_OUT_OF_ORDER] += 1
         else:
             insort(self._pending, pending)
@@ -82,7 +86,7 @@ class Aligner:
         """Forget what waits: its epoch is over."""
         self.dropped[Reason.FRAME_EPOCH] += len(self._pending)
         self._pending.clear()
-        self._last_ns = None
+        self.last_ns = None
 
     def head_ns(self) -> int:
         """Time of the oldest frame that waits; far in the future if none does."""
@@ -93,12 +97,12 @@ class Aligner:
         self._drop_backlog(now_ns)
         while self._pending and self._is_due(self._pending[0], now_ns):
             t_ref_ns, arrival_ns = self._pending.pop(0)
-            self._last_ns = t_ref_ns
+            self.last_ns = t_ref_ns
             waiting = [t for t in self.tracks if self._waits_for(t, t_ref_ns, now_ns)]
             if not all(self._satisfied(track, t_ref_ns) for track in waiting):
-                self._lose(t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
+                self.lose(t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
             elif waiting and self._skip_partial:
-                self._lose(t_ref_ns, Reason.FRAME_TIMEOUT, Reason.TIMEOUT_SKIP)
+                self.lose(t_ref_ns, Reason.FRAME_TIMEOUT, Reason.TIMEOUT_SKIP)
             else:
                 complete = all(self._has_reached(track, t_ref_ns) for track in self.tracks)
                 return Ready(t_ref_ns, arrival_ns, complete)
@@ -113,6 +117,12 @@ class Aligner:
         times += [track.silent_from_ns() or 0 for track in self.tracks]
         return min((time_ns for time_ns in times if time_ns > now_ns), default=now_ns)
 
+    def lose(self, t_ref_ns: int, frame_reason: Reason, sample_reason: Reason) -> None:
+        """Count a frame that does not go out, and its trigger sample if nothing else uses it."""
+        self.dropped[frame_reason] += 1
+        if self._trigger is not None:
+            self._trigger.ring.mark_lost(t_ref_ns, sample_reason)
+
     def status(self) -> OutputStatus:
         """Return the account as of now."""
         return OutputStatus(
@@ -125,16 +135,24 @@ class Aligner:
         )
 
     def _drop_backlog(self, now_ns: int) -> None:
-        """Under overload the newest wins: skip what is ready and too far behind."""
+        """
+        Under overload the newest wins: skip what is ready and too far behind.
+
+        Many frames at once are no overload yet: a source they wait for may send in bursts. But
+        if no fewer are ready than when the last frame left, more come than go.
+        """
+        before, self._backlog = self._backlog, 0
         if self._max_backlog is None or len(self._pending) <= self._max_backlog:
             return
         ready = 0
         while ready < len(self._pending) and self._is_due(self._pending[ready], now_ns):
             ready += 1
         if ready > self._max_backlog:
-            for pending in self._pending[: ready - 1]:
-                self._lose(pending.t_ref_ns, Reason.FRAME_OVERLOAD, Reason.OVERLOAD)
-            del self._pending[: ready - 1]
+            if 0 < before <= ready:
+                for pending in self._pending[: ready - 1]:
+                    self.lose(pending.t_ref_ns, Reason.FRAME_OVERLOAD, Reason.OVERLOAD)
+                del self._pending[: ready - 1]
+            self._backlog = ready
 
     def _is_due(self, pending: Pending, now_ns: int) -> bool:
         if now_ns - pending.arrival_ns >= self._timeout_ns:
@@ -166,8 +184,3 @@ class Aligner:
         if at < 0 or not self._timeline.in_epoch(track):
             return False
         return t_ref_ns - int(track.ring.times[at]) <= track.config.max_gap_ns
-
-    def _lose(self, t_ref_ns: int, frame_reason: Reason, sample_reason: Reason) -> None:
-        self.dropped[frame_reason] += 1
-        if self._trigger is not None:
-            self._trigger.ring.mark_lost(t_ref_ns, sample_reason)

@@ -27,9 +27,10 @@ class JumpGate:
     """
     Judges the stamps of one source against that source's own newest, and nothing else.
 
-    A sample further than `jump_ns` from the newest is held back. If the next one is out of line
-    to the same side, the two confirm each other; otherwise the held one was a glitch. A step
-    forward that the arrival clock saw as well is a gap in the data, and needs no confirmation.
+    A sample further than `jump_ns` from the newest is held back. If the next one follows it
+    rather than the newest, the two confirm each other; otherwise the held one was a glitch. A
+    step forward that the arrival clock saw as well is a gap in the data, and needs no
+    confirmation.
     """
 
     def __init__(self, jump_ns: int) -> None:
@@ -50,38 +51,44 @@ class JumpGate:
     def judge(self, sample: Arrival) -> Judgement:
         """Sort `sample` in: accepted, held back, or the confirmation of the one held."""
         held, self._held = self._held, None
+        newest = self._newest
+        if newest is not None and held is not None and self._confirms(newest, held, sample):
+            went_back = held.t_ns < newest.t_ns
+            self._newest = _later(held, sample) if went_back else _later(newest, held, sample)
+            return Judgement((held, sample), (), went_back)
         unconfirmed = () if held is None else (held,)
-        side = self._side(sample)
-        if side == 0:
-            self._follow(sample)
-            return Judgement((sample,), unconfirmed, went_back=False)
-        if held is None or self._side(held) != side or sample.t_ns < held.t_ns - self._jump_ns:
+        if newest is not None and not self._in_line(newest, sample):
             self._held = sample
             return Judgement((), unconfirmed, went_back=False)
-        if side < 0:
-            self._newest = None
-        self._follow(held)
-        self._follow(sample)
-        return Judgement((held, sample), (), went_back=side < 0)
+        self._newest = _later(sample) if newest is None else _later(newest, sample)
+        return Judgement((sample,), unconfirmed, went_back=False)
 
     def restart(self, sample: Arrival) -> Judgement:
         """Take `sample` as the first of a new epoch that something else has confirmed."""
         held, self._held = self._held, None
-        self._newest = sample
+        self._newest = _later(sample)
+        if held is not None and abs(sample.t_ns - held.t_ns) <= self._jump_ns:
+            self._newest = _later(held, sample)
+            return Judgement((held, sample), (), went_back=True)
         return Judgement((sample,), () if held is None else (held,), went_back=True)
 
-    def _side(self, sample: Arrival) -> int:
-        """-1: jumps back, +1: jumps forward, 0: in line with the newest."""
-        if self._newest is None:
-            return 0
-        step_ns = sample.t_ns - self._newest.t_ns
-        if abs(step_ns) <= self._jump_ns:
-            return 0
-        if step_ns < 0:
-            return -1
-        elapsed_ns = sample.arrival_ns - self._newest.arrival_ns
-        return 0 if abs(step_ns - elapsed_ns) <= self._jump_ns else 1
+    def _confirms(self, newest: Arrival, held: Arrival, sample: Arrival) -> bool:
+        """Whether `sample` goes on from where the held one jumped to."""
+        if held.t_ns > newest.t_ns:  # forward: a slow source that is replayed fast jumps each time
+            in_line = self._in_line(newest, sample)
+            return not in_line and sample.t_ns >= max(newest.t_ns, held.t_ns - self._jump_ns)
+        nearer = abs(sample.t_ns - held.t_ns) < abs(sample.t_ns - newest.t_ns)
+        return nearer and self._in_line(held, sample)
 
-    def _follow(self, sample: Arrival) -> None:
-        if self._newest is None or sample.t_ns >= self._newest.t_ns:
-            self._newest = sample
+    def _in_line(self, before: Arrival, sample: Arrival) -> bool:
+        """Whether `sample` may follow `before` without a jump."""
+        step_ns = sample.t_ns - before.t_ns
+        if abs(step_ns) <= self._jump_ns:
+            return True
+        elapsed_ns = sample.arrival_ns - before.arrival_ns
+        return step_ns > 0 and abs(step_ns - elapsed_ns) <= self._jump_ns
+
+
+def _later(*samples: Arrival) -> Arrival:
+    """Return when the latest came, without what it carries: that may be a large message."""
+    return max(reversed(samples), key=lambda sample: sample.t_ns)._replace(row=())

@@ -22,7 +22,7 @@ _CODE = {reason: code for code, reason in enumerate(_REASONS, start=2)}
 
 class RingBuffer:
     """
-    Up to `capacity` samples that span at most `history_ns`, oldest first.
+    Up to `capacity` samples, oldest first: those of the last `history_ns`, and one before.
 
     The live samples are always one contiguous slice [begin, end) of arrays twice as long as the
     capacity: appending moves `end`, leaving moves `begin`, and once every `capacity` appends the
@@ -117,9 +117,11 @@ class RingBuffer:
         return found
 
     def _expire(self) -> None:
-        oldest_kept = int(self._times[self._end - 1]) - self._history_ns
-        if self._times[self._begin] < oldest_kept:
-            self._leave(int(self.times.searchsorted(oldest_kept)))
+        # One sample older than the history stays: it is the value held at the history's begin.
+        begin_ns = int(self._times[self._end - 1]) - self._history_ns
+        older = int(self.times.searchsorted(begin_ns, side='right')) - 1
+        if older > 0:
+            self._leave(older)
 
     def _leave(self, n: int) -> None:
         """Count the fates of the oldest `n` samples and let them go."""

@@ -14,15 +14,18 @@ from robocache_ros.timeline.track import Track
 
 _log = logging.getLogger(__name__)
 
+_SLOWEST = 2**63  # period of a source that has sent only one sample
+
 
 class Timeline:
     """
     The tracks of all sources, and the epoch they are in.
 
-    One source, the leader, decides: its confirmed jump back opens a new epoch for everybody.
-    A source that has not jumped yet is behind, and what it sends is dropped as `old_epoch`; one
-    that jumped first is ahead, and its samples wait. Either is back in line when its own jump is
-    confirmed, or as soon as a sample of it lies close to the leader's time again.
+    One source, the leader, decides: its confirmed jump back opens a new epoch for everybody. The
+    leader is the trigger; for `trigger: rate`, the first source that is alive. A source that has
+    not jumped yet is behind, and what it sends is dropped as `old_epoch`; one that jumped first
+    is ahead, and its samples wait. Either is back in line when its own jump is confirmed, or as
+    soon as a sample of it lies close to the leader's time again.
     """
 
     def __init__(self, config: Config) -> None:
@@ -34,6 +37,7 @@ class Timeline:
         }
         self.epoch = 0
         self.opened_ns = 0  # arrival time of what opened the epoch
+        self._opened_by_source = False
         self._jump_ns = jump_ns
         self._trigger = self.tracks.get(config.trigger)
         self._clock_ns: int | None = None  # where the ROS clock jumped to
@@ -58,12 +62,11 @@ class Timeline:
 
     def clock_jumped(self, clock_ns: int, arrival_ns: int) -> None:
         """Note that the ROS clock jumped back to `clock_ns`: a new epoch, unless it is known."""
-        leader = self.leader(arrival_ns)
-        newest_ns = leader.gate.newest_ns if leader else None
-        if newest_ns is not None and abs(newest_ns - clock_ns) <= self._jump_ns:
-            return  # the leader has already told us
+        if self._opened_by_source and arrival_ns - self.opened_ns <= self._jump_ns:
+            return  # the leader has just told us
         self._clock_ns = clock_ns
         self._open(self.epoch + 1, arrival_ns, 'the ROS clock')
+        self._opened_by_source = False
 
     def leader(self, now_ns: int) -> Track | None:
         """Return the source whose jumps count: the trigger, or the first one that is alive."""
@@ -78,13 +81,17 @@ class Timeline:
         return track.heard and track.epoch == self.epoch
 
     def data_time_ns(self, now_ns: int) -> int | None:
-        """Newest time among the sources that agree with the leader's clock."""
+        """Newest time of the fastest living source on the leader's clock."""
         leader = self.leader(now_ns)
         if leader is None or leader.gate.newest_ns is None or not self.in_epoch(leader):
             return None
-        limit_ns = leader.gate.newest_ns + self._jump_ns
-        newest = [t.gate.newest_ns for t in self.tracks.values() if self.in_epoch(t)]
-        return max(t_ns for t_ns in newest if t_ns is not None and t_ns <= limit_ns)
+        fastest = leader
+        for track in self.tracks.values():
+            if self.in_epoch(track) and not track.is_silent(now_ns):
+                agrees = abs((track.gate.newest_ns or 0) - leader.gate.newest_ns) <= self._jump_ns
+                if agrees and (track.period_ns() or _SLOWEST) < (fastest.period_ns() or _SLOWEST):
+                    fastest = track
+        return fastest.gate.newest_ns
 
     def _in_line(self, track: Track, sample: Arrival) -> bool:
         """Whether the sample lies close to where the current epoch is."""
@@ -96,8 +103,8 @@ class Timeline:
 
     def _jumped_back(self, track: Track, sample: Arrival) -> None:
         """Put the track, whose next samples are of another time, into the right epoch."""
-        leads = track is self.leader(sample.arrival_ns)
-        joins = track.epoch < self.epoch or self._in_line(track, sample)
+        leads = self._leads(track, sample.arrival_ns)
+        joins = track.epoch < self.epoch or (not leads and self._in_line(track, sample))
         track.flush(Reason.EPOCH_FLUSH)
         track.epoch = self.epoch if joins else self.epoch + 1
         if leads:
@@ -105,9 +112,18 @@ class Timeline:
             if not joins:
                 self._open(track.epoch, sample.arrival_ns, track.config.name)
 
+    def _leads(self, track: Track, now_ns: int) -> bool:
+        """Whether the jump of this source is everybody's."""
+        leader = self.leader(now_ns)
+        if leader is None or leader is track or self._trigger is not None:
+            return leader is track
+        # Nobody is designated, and the one that would lead is not there to say anything.
+        return leader.is_silent(now_ns) or not self.in_epoch(leader)
+
     def _open(self, epoch: int, arrival_ns: int, cause: str) -> None:
         self.epoch = epoch
         self.opened_ns = arrival_ns
+        self._opened_by_source = True
         for track in self.tracks.values():
             if track.epoch < epoch:
                 track.flush(Reason.EPOCH_FLUSH)

@@ -37,11 +37,15 @@ class Snapshot:
         self.vector: Vector | None = None
         self.voxels: SparseVoxels | None = None
 
+    @property
+    def has_features(self) -> bool:
+        """Whether the features are known or can be computed."""
+        return self.vector is not None or self.payload is not None
+
     def release(self) -> None:
-        """Give the bytes back, once the features are known and no grid will need the rest."""
-        if self.vector is not None:
-            self.payload = None
-            self.voxels = None
+        """Give the bytes back; the features, if they are known, stay."""
+        self.payload = None
+        self.voxels = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,8 @@ class Track:
 
     def insert(self, sample: Arrival) -> bool:
         """Put a sample into the ring buffer; False if the ring refused it."""
+        if self.period_ns() is not None and self.is_silent(sample.arrival_ns):
+            self._forget_rhythm()  # an outage is no period
         reason = self.ring.insert(sample.t_ns, *sample.row)
         if reason is not None:
             self.rejected[reason] += 1
@@ -145,6 +151,9 @@ class Track:
     def flush(self, reason: Reason) -> None:
         """Empty the ring buffer and forget the rhythm: a new epoch begins."""
         self.ring.flush(reason)
+        self._forget_rhythm()
+
+    def _forget_rhythm(self) -> None:
         self._arrivals.clear()
         self._period_ns = None
 

@@ -66,10 +66,13 @@ class RateTrigger:
         data_time_ns = self._timeline.data_time_ns(arrival_ns)
         if data_time_ns is None:
             return []
-        if self._last_tick is None:
-            self._last_tick = self._tick_at(data_time_ns - 1)  # no tick before there is data
         tick = self._tick_at(data_time_ns)
-        first = max(self._last_tick + 1, tick - self._longest_fill + 1)
+        if self._last_tick is None or self._last_tick - tick > self._longest_fill:
+            # The first data, or that of another source than before, on another clock.
+            self._last_tick = self._tick_at(data_time_ns - 1)
+        first = self._last_tick + 1
+        if tick - self._last_tick > self._longest_fill:
+            first = tick
         self._last_tick = max(tick, self._last_tick)
         return [Pending(self._time_of(k), arrival_ns) for k in range(first, tick + 1)]
 

@@ -174,6 +174,54 @@ def test_a_source_that_falls_back_alone_is_left_out_and_returns_with_its_clock()
     drive.assert_conserved()
 
 
+@pytest.mark.parametrize('length_ms', [1110, 1150, 1200, 1500])
+@pytest.mark.parametrize('clock', [False, True])
+def test_a_loop_hardly_longer_than_the_jump_is_found(length_ms, clock):
+    drive = Drive(make_pipeline(sources=['lidar']))
+    at_ms = 0.0
+    for loop in range(5):
+        if clock and loop:
+            drive.pipeline.clock_jumped(1000 * MS, int(at_ms * MS))
+        for t_ms in range(1000, 1000 + length_ms, 100):
+            drive.push('lidar', t_ms, POINT, at_ms)
+            drive.advance(at_ms)
+            at_ms += 100
+    assert drive.status().epoch == 4
+    per_loop = len(range(0, length_ms, 100))
+    assert drive.status().outputs['voxels'].emitted >= 5 * per_loop - 4
+    drive.assert_conserved()
+
+
+@pytest.mark.parametrize('pause_ms', [0, 200, 500, 2000])
+def test_a_rate_goes_on_after_a_loop_with_a_pause(pause_ms):
+    drive = Drive(make_pipeline(trigger='rate', trigger_rate_hz=10.0))
+    at_ms = 0.0
+    counts = []
+    for _ in range(4):
+        at_ms = play(drive, 1000, 3001, at_ms) + pause_ms
+        counts.append(sum(hasattr(frame, 'voxels') for frame in drive.frames))
+        drive.frames.clear()
+    assert min(counts) >= 18
+    assert drive.status().epoch == 3
+
+
+@pytest.mark.parametrize('offset_ms', [-1500, 0, 1500])
+@pytest.mark.parametrize('clock_after', [0, 1, 2, 3])
+def test_the_clock_and_the_stamps_may_tell_of_a_loop_in_any_order(offset_ms, clock_after):
+    drive = Drive(make_pipeline(sources=['lidar']))
+    at_ms = 0.0
+    for loop in range(4):
+        for number, t_ms in enumerate(range(10_000, 12_000, 100)):
+            if loop and number == clock_after:
+                drive.pipeline.clock_jumped(t_ms * MS, int(at_ms * MS))
+            drive.push('lidar', t_ms + offset_ms, POINT, at_ms)
+            drive.advance(at_ms)
+            at_ms += 100
+    assert drive.status().epoch == 3
+    assert drive.status().outputs['voxels'].emitted >= 4 * 20 - 3
+    drive.assert_conserved()
+
+
 @pytest.mark.parametrize('loops', [50])
 def test_many_loops_lose_no_frame_and_no_count(loops):
     drive = Drive(make_pipeline())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_robot import MS, Drive, cloud, frame_bytes, image, imu, make_pipeline
 
-from robocache_ros.reasons import Reason
+from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import FeatureFrame, VoxelFrame
 
 POINT = cloud((0.5, 0.5, 0.5))
@@ -168,9 +168,9 @@ def test_a_cloud_beyond_its_gap_does_not_go_into_the_grid():
 
 def test_an_image_smaller_than_its_grid_is_refused():
     drive = Drive(make_pipeline(sources=['lidar', 'camera']))
-    drive.push('camera', 100, image(1, rows=7, cols=8))
-    assert drive.status().sources['camera'].dropped == {Reason.IMAGE_TOO_SMALL: 1}
-    drive.assert_conserved()
+    with pytest.raises(Rejected, match='image_too_small: 8 x 7 pixels'):
+        drive.push('camera', 100, image(1, rows=7, cols=8))
+    assert drive.status().sources['camera'].received == 0
 
 
 def test_the_bytes_of_old_clouds_and_images_are_given_back():

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from small_robot import Drive, cloud, image, imu, make_pipeline
+from small_robot import MS, Drive, cloud, image, imu, make_pipeline
 
 from robocache_ros.reasons import Reason
 
@@ -126,15 +126,33 @@ def test_a_cloud_source_set_to_wait_is_waited_for_by_the_voxels():
 
 def test_under_overload_the_newest_frame_wins_and_the_rest_is_counted():
     drive = Drive(make_pipeline(sources=['lidar']))
-    for t_ms in (100, 200, 300, 400):
+    computing = drive.pipeline.advance(10_000 * MS)
+    sent = []
+    for t_ms in range(100, 3100, 100):  # three clouds come while one output is computed
         drive.push('lidar', t_ms, POINT)
-    assert drive.advance(400) == [('voxels', 400), ('features', 400)]
-    assert drive.status().outputs['voxels'].dropped == {Reason.FRAME_OVERLOAD: 3}
-    drive.push('lidar', 5000, POINT)
-    drive.push('lidar', 5100, POINT)
-    account = drive.status(5100).sources['lidar']
-    assert account.dropped == {Reason.OVERLOAD: 2}  # 300 was held in the rows of 400
+        if t_ms % 300 == 0:
+            sent.append(next(computing))
+    times = [frame.t_ref_ns // MS for frame in sent if hasattr(frame, 'voxels')]
+    assert times == sorted(times)
+    assert times[-1] >= 2500  # and not 500, which is where a queue would be
+    assert drive.status().outputs['voxels'].dropped[Reason.FRAME_OVERLOAD] > 5
+    rest = [frame.t_ref_ns // MS for frame in computing]
+    assert rest[-1] == 3000
+    assert len(rest) <= 8  # the load has gone, and so has the delay
     drive.assert_conserved()
+
+
+def test_a_burst_of_what_frames_waited_for_is_no_overload():
+    drive = Drive(make_pipeline(sources=['camera', 'imu'], trigger='camera'))
+    sent = 0
+    for burst_ms in range(0, 2000, 200):  # the IMU delivers every 200 ms, all at once
+        for t_ms in range(burst_ms, burst_ms + 200, 20):
+            drive.push('camera', t_ms, image(7))
+        for t_ms in range(burst_ms, burst_ms + 200, 5):
+            drive.push('imu', t_ms, imu(1), at_ms=burst_ms + 200)
+        sent += len(drive.advance(burst_ms + 200))
+    assert sent == 100
+    assert drive.status().outputs['features'].dropped == {}
 
 
 def test_a_backlog_within_bounds_is_worked_off_in_order():
@@ -187,8 +205,10 @@ def test_a_rate_ticks_on_multiples_of_its_period_in_data_time(first_ms):
 def test_a_rate_does_not_fill_a_gap_with_ticks():
     drive = Drive(make_pipeline(None, trigger='rate', trigger_rate_hz=10.0, sources=['lidar']))
     drive.push('lidar', 100, POINT)
-    drive.push('lidar', 100_000, POINT)
-    assert len(drive.advance(100_000)) <= 2 * (1 + 10)
+    drive.push('lidar', 5_170, POINT)
+    drive.push('lidar', 5_270, POINT)
+    voxels = [t for name, t in drive.advance(5_270) if name == 'voxels']
+    assert voxels == [100, 5_200]  # no cloud lies within its gap before the tick at 5100
 
 
 def test_without_a_cloud_there_is_no_grid_rather_than_an_empty_one():
@@ -203,3 +223,56 @@ def test_sources_without_clouds_have_no_voxel_output():
     drive.imu(100)
     assert drive.advance(100) == [('features', 100)]
     assert list(drive.status().outputs) == ['features']
+
+
+def test_a_rate_is_not_driven_by_a_source_whose_clock_is_ahead():
+    drive = Drive(make_pipeline(trigger='rate', trigger_rate_hz=10.0))
+    for t_ms in range(0, 4000, 10):
+        drive.push('imu', t_ms, imu(1))
+        if t_ms % 30 == 0:
+            drive.push('camera', t_ms + 500, image(7), at_ms=t_ms)
+        if t_ms % 100 == 0:
+            drive.push('lidar', t_ms, POINT)
+        drive.advance(t_ms)
+    assert drive.status().outputs['voxels'].emitted >= 36  # all but those of the first moment
+    assert drive.frames[-1].t_ref_ns == 3900 * MS
+
+
+def test_a_rate_follows_the_clock_of_the_first_source_once_it_is_there():
+    drive = Drive(make_pipeline(trigger='rate', trigger_rate_hz=10.0, sources=['lidar', 'imu']))
+    for t_ms in range(0, 500, 10):
+        drive.push('imu', 3_600_000 + t_ms, imu(1), at_ms=t_ms)  # an hour ahead, and first
+        drive.advance(t_ms)
+    drive.frames.clear()
+    for t_ms in range(500, 2000, 10):
+        drive.push('imu', 3_600_000 + t_ms, imu(1), at_ms=t_ms)
+        if t_ms % 100 == 0:
+            drive.push('lidar', t_ms, POINT)
+        drive.advance(t_ms)
+    voxels = [f.t_ref_ns // MS for f in drive.frames if hasattr(f, 'voxels')]
+    assert voxels == list(range(500, 2000, 100))
+
+
+def test_an_outage_does_not_count_as_the_rhythm_of_a_source():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(*range(0, 100, 10))
+    drive.imu(*range(600_000, 600_300, 10))
+    assert drive.status(600_400).sources['imu'].state == 'silent'
+
+
+def test_a_required_source_without_anything_valid_drops_the_frame():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu'], imu__required=True))
+    drive.imu(70, 80, 90)  # the last sample is before the frame: all of its row is invalid
+    drive.push('lidar', 100, POINT)
+    assert drive.advance(100) == [('voxels', 100)]
+    assert drive.advance(200) == []
+    assert drive.status().outputs['features'].dropped == {Reason.FRAME_REQUIRED: 1}
+
+
+def test_a_frame_is_never_ready_before_its_trigger_arrived():
+    drive = Drive(make_pipeline(sources=['lidar']))
+    computing = drive.pipeline.advance(100 * MS)
+    for t_ms in (100, 200):
+        drive.push('lidar', t_ms, POINT)
+    waits = [frame.ready_ns - frame.arrival_ns for frame in computing]
+    assert waits == [0, 0, 0, 0]

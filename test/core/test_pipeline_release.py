@@ -4,23 +4,25 @@
 
 from __future__ import annotations
 
-import pytest
-from small_robot import Drive, cloud, make_pipeline
+from small_robot import Drive, cloud, image, make_pipeline
 
 
 def test_features_that_are_ahead_leave_the_voxels_their_clouds(monkeypatch):
-    drive = Drive(make_pipeline(max_backlog=3, sources=['lidar']))
-    drive.push('lidar', 100, cloud((0.5, 0.5, 0.5)))
-    with monkeypatch.context() as patch:
-        patch.setattr(drive.pipeline._assembler._backend, 'voxelize', lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            drive.advance(100)  # the voxels of 100 are lost; its features still wait
-    for t_ms in (200, 300, 400):
+    drive = Drive(make_pipeline(sources=['lidar']))
+    for t_ms in (100, 200, 300):
         drive.push('lidar', t_ms, cloud((0.5, 0.5, 0.5)))
-    # Four features wait, which is one too many, and three voxels: the features overtake.
-    assert drive.advance(400) == [
-        ('features', 400),
-        ('voxels', 200),
-        ('voxels', 300),
-        ('voxels', 400),
-    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(drive.pipeline._voxels, 'next', lambda _: None)
+        assert drive.advance(300) == [('features', 100), ('features', 200), ('features', 300)]
+    assert drive.advance(300) == [('voxels', 100), ('voxels', 200), ('voxels', 300)]
+
+
+def test_images_that_no_row_needed_are_given_back_as_well():
+    drive = Drive(make_pipeline(sources=['lidar', 'camera'], features__targets=1))
+    for t_ms in range(100, 1100, 10):
+        drive.push('camera', t_ms, image(1))
+    drive.push('lidar', 1100, cloud((0.5, 0.5, 0.5)))
+    drive.advance(1100)
+    snapshots = drive.pipeline._timeline.tracks['camera'].ring.column(0)
+    assert len(snapshots) == 100
+    assert all(snapshot.payload is None for snapshot in snapshots)
