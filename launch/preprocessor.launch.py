@@ -6,6 +6,7 @@ The preprocessor, with its parameters from a file, from these arguments, or from
 `ros2 launch robocache_ros preprocessor.launch.py sources:=lidar cloud_topic:=/velodyne_points`
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -57,19 +58,17 @@ def _start(context):
     shm_bytes = shutil.disk_usage('/dev/shm').free
     environment, complaint = for_large_messages(os.environ, shm_bytes)
     actions = [LogInfo(msg=complaint)] if complaint else []
-    actions.append(_node(arguments, name, fqn, files, environment, bool(values)))
+    actions.append(_node(arguments, name, fqn, files, environment))
     if switch('rviz', arguments['rviz']):
         actions.append(_rviz(arguments, fqn, {**parameters, **values}))
     return actions
 
 
-def _node(arguments, name, fqn, files, environment, last_is_ours):
+def _node(arguments, name, fqn, files, environment):
     level = arguments['log_level']
     logger = fqn.strip('/').replace('/', '.')
 
     def ended(context):
-        if last_is_ours:
-            files[-1].unlink(missing_ok=True)
         code = context.locals.event.returncode
         if code and not context.is_shutdown:  # makes that of `ros2 launch` 1, and stops the rest
             raise RuntimeError(f'{fqn} ended with exit code {code}')
@@ -110,4 +109,5 @@ def _rviz(arguments, fqn, parameters):
 def _temporary_file(name):
     handle, path = tempfile.mkstemp(prefix=f'{name}_', suffix='.yaml')
     os.close(handle)
+    atexit.register(Path(path).unlink, missing_ok=True)
     return Path(path)
