@@ -87,6 +87,8 @@ def _checked(stream: Stream, name: str) -> Stream:
             values = values.astype(np.float32)
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder('='))
+    if values.dtype == np.float32:
+        values = values + np.float32(0.0)  # no -0, as the codec of the node has none
     try:
         stored = stored_dtype(values, stream.dtype)
     except ValueError as error:

@@ -194,7 +194,7 @@ class Config:
         )
 
     def notices(self, flat: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return a sentence for each kind of name in `flat` that changes nothing."""
+        """Return a sentence for each thing about `flat` that its author may not expect."""
         types = {source.name: source.type for source in self.sources}
         summed = {c.field for c in self.voxels.parsed_channels if c.kind in ('mean', 'sum')}
         resolutions = [
@@ -204,9 +204,11 @@ class Config:
             if name not in summed or source not in self.voxel_sources()
         ]
         unused = f'no mean or sum channel needs {", ".join(resolutions)}'
+        widened = f'voxels.point_cloud_range is widened to whole voxels: up to {self.grid.upper} m'
         return (
             *judge_names(flat, _known_names(types), types),
             *((unused,) if resolutions else ()),
+            *((widened,) if any(self.grid.widened) else ()),
         )
 
 

@@ -96,7 +96,7 @@ class Monitor:
         self._executor.shutdown()
         self._node.destroy_node()
         self._quiet_node.destroy_node()
-        rclpy.try_shutdown(context=self._context)
+        self._context.try_shutdown()
 
     def _on_voxels(self, message: PointCloud2) -> None:
         _arrived(self.seen.voxels, message, message.width)

@@ -163,4 +163,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         recording.close()
         node.destroy_node()
-        rclpy.try_shutdown(context=context)
+        context.try_shutdown()

@@ -56,7 +56,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     failed = node is None or node.autostart_failed
     if node is not None:
         node.destroy_node()
-    rclpy.try_shutdown()
+    rclpy.get_default_context().try_shutdown()  # rclpy.try_shutdown is not in Humble
     # While it winds up the interpreter goes back to the default, which is to die of a signal.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)

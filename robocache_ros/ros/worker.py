@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import traceback
@@ -15,6 +16,8 @@ from typing import Protocol
 import numpy as np
 
 from robocache_ros.samples import Frame, VoxelFrame
+
+_log = logging.getLogger(__name__)
 
 # Frames whose timing is kept per output: 25 s at 10 Hz, so that a p99 means something.
 _TIMINGS_KEPT = 256
@@ -108,7 +111,6 @@ class Worker:
         self.outputs = {'voxels': OutputStats(), 'features': OutputStats()}
         self.errors = 0
         self.last_error = ''
-        self.flushes_denormals = False
 
     @property
     def running(self) -> bool:
@@ -150,7 +152,11 @@ class Worker:
         return not self._alive
 
     def _run(self) -> None:
-        self.flushes_denormals = flushes_denormals()
+        if flushes_denormals():
+            _log.warning(
+                'This process rounds denormal numbers to zero (a library built with -ffast-math '
+                'does that): results may differ in their last bits from those of other machines.'
+            )
         while not self._stopping:
             try:
                 self._wait()
@@ -168,14 +174,14 @@ class Worker:
             self._woken = False
 
     def _advance(self) -> None:
-        if self._stopping:
-            return
-        for frame in self._pipeline.advance(time.monotonic_ns()):
+        while not self._stopping:
+            # One frame at a time: what waits, and for how long, is judged by the clock of now.
+            frame = next(self._pipeline.advance(time.monotonic_ns()), None)
+            if frame is None:
+                return
             self._publish(frame)
             kind = 'voxels' if isinstance(frame, VoxelFrame) else 'features'
             self.outputs[kind].add(frame, time.monotonic_ns())
-            if self._stopping:
-                return
 
     def _failed(self, error: Exception) -> None:
         if self._stopping:  # publishers vanish below us when the context is shut down

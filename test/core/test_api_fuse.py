@@ -283,3 +283,10 @@ def test_the_package_offers_its_functions_and_no_others():
     assert {'fuse', 'resample', 'voxelize', 'Stream'} <= set(dir(robocache_ros))
     with pytest.raises(AttributeError, match="no attribute 'fusee'"):
         robocache_ros.fusee  # noqa: B018
+
+
+def test_minus_zero_does_not_survive_as_it_does_not_in_the_node():
+    values = np.array([[-0.0], [-0.0]], np.float32)
+    for rule in ('hold', 'linear', 'nearest'):
+        found = resample([0, 10], values, [0, 5, 10], rule=rule, max_gap_ns=20)
+        assert found.values.view(np.uint32).ravel().tolist() == [0, 0, 0], rule

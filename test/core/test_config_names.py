@@ -120,3 +120,11 @@ def test_short_names_are_near_at_distance_one_only():
     assert nearest('triggr', ['sources', 'trigger'], limit=2) == 'trigger'
     assert nearest('zzzzz', ['sources', 'trigger'], limit=2) == ''
     assert nearest('zzzzz', ['sources', 'trigger']) == 'sources'
+
+
+def test_a_range_that_is_no_multiple_of_the_voxel_is_widened_and_said():
+    given = {'voxels.voxel_size': 0.5, 'voxels.point_cloud_range': [0, 0, 0, 4.2, 4, 4]}
+    (sentence,) = notices({**given, 'lidar.occupancy_shape': [1, 1, 1]})
+    assert sentence == (
+        'voxels.point_cloud_range is widened to whole voxels: up to (4.5, 4.0, 4.0) m'
+    )

@@ -82,7 +82,7 @@ def context(domain_id):
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=domain_id)
     yield context
-    rclpy.try_shutdown(context=context)
+    context.try_shutdown()
 
 
 @pytest.fixture

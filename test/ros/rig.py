@@ -157,7 +157,7 @@ class Rig:
             node.destroy_node()
         for context, node in self._strangers:
             node.destroy_node()
-            rclpy.try_shutdown(context=context)
+            context.try_shutdown()
 
 
 def values(status):

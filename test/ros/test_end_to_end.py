@@ -213,7 +213,7 @@ try:
 except (KeyboardInterrupt, rclpy.executors.ExternalShutdownException):
     pass
 node.destroy_node()
-rclpy.try_shutdown()
+rclpy.get_default_context().try_shutdown()
 """
 
 

@@ -36,7 +36,7 @@ def make_node(domain_id):
 
     yield make
     for context in contexts:
-        rclpy.try_shutdown(context=context)
+        context.try_shutdown()
 
 
 def values_of(node, names):

@@ -13,6 +13,7 @@ from collections import deque
 import numpy as np
 import pytest
 
+from robocache_ros.ros import worker as worker_module
 from robocache_ros.ros.worker import Timing, Worker, flushes_denormals
 from robocache_ros.samples import FeatureFrame, VoxelFrame
 
@@ -230,10 +231,13 @@ def test_timing_percentiles_by_hand():
     assert Timing.of([]) == Timing(0.0, 0.0)
 
 
-def test_an_ordinary_thread_keeps_denormals(wait_until):
+@pytest.mark.parametrize('flushes', [False, True])
+def test_a_thread_that_flushes_denormals_says_so(flushes, wait_until, monkeypatch, caplog):
+    assert not worker_module.flushes_denormals()
+    monkeypatch.setattr(worker_module, 'flushes_denormals', lambda: flushes)
     with Harness(Scripted(voxel_frame())) as it:
         wait_until(lambda: it.published, DEADLINE_SEC, 'a frame')
-    assert not it.worker.flushes_denormals
+    assert ('rounds denormal numbers to zero' in caplog.text) == flushes
 
 
 @pytest.mark.skipif(
