@@ -1,22 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Both halves of a frame in one object, as NumPy arrays or torch tensors.
-
-A policy in ten lines::
-
-    import rclpy
-    from robocache_ros.reader import FrameReader, to_dense
-
-    rclpy.init()
-    node = rclpy.create_node('policy')
-    reader = FrameReader(node, '/preprocessor', tensor='torch')
-    while rclpy.ok():
-        frame = reader.wait(timeout_sec=1.0)
-        if frame is not None:
-            grid = to_dense(frame.voxels, frame.schema)  # [C, z, y, x]
-            action = policy(grid, frame.features.values)  # [T, F]
-"""
+"""Both halves of a frame in one object, as NumPy arrays or torch tensors; see the README."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ import contextlib
 import sys
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
-import robocache_ros.reader
 from robocache_ros.backends import make_backend
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.table import voxels_table
@@ -260,13 +260,15 @@ def test_dense_from_sparse_is_the_dense_grid_of_the_node():
     assert len(voxels) > 15
 
 
-def test_the_example_of_the_module_runs(source, start_process, executor, wait_until):
+def test_the_policy_of_the_readme_runs(source, start_process, executor, wait_until):
     pytest.importorskip('torch')
-    text = robocache_ros.reader.__doc__.split('::', 1)[1]
-    example = '\n'.join(line.removeprefix('    ') for line in text.splitlines() if line)
-    assert len(example.splitlines()) <= 10
+    readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text()
+    example = readme.split('```python\n')[1].split('```')[0]
+    assert len([line for line in example.splitlines() if line]) <= 10
     policy = (
-        'def policy(grid, values):\n    print(type(grid), grid.shape, values.shape)\n    exit()'
+        'def policy(grid, values, valid):\n'
+        '    print(type(grid), grid.shape, values.shape)\n'
+        '    exit()'
     )
     process = start_process(sys.executable, '-c', f'{policy}\n{example}')
     executor.add_node(source)
