@@ -17,6 +17,7 @@ ARGUMENTS = {
     'namespace': 'namespace of the node and of the topics it reads',
     'name': 'name of the node; preprocessor if empty',
     'sources': 'sensors to use, such as lidar or lidar,imu',
+    'trigger': 'the source whose samples make frames, or rate; needed where lidar is not used',
     'cloud_topic': 'topic of the first cloud source',
     'image_topic': 'topic of the first camera',
     'imu_topic': 'topic of the first IMU',
@@ -43,8 +44,7 @@ def overrides(arguments: Mapping[str, str], parameters: Mapping[str, Any]) -> di
     values: dict[str, Any] = {}
     if 'sources' in given:
         values['sources'] = re.findall(r'[^\s,\[\]"\']+', given['sources'])
-    if 'backend' in given:
-        values['backend'] = given['backend']
+    values.update({name: given[name] for name in ('trigger', 'backend') if name in given})
     for name in ('autostart', 'use_sim_time'):
         if name in given:
             values[name] = switch(name, given[name])

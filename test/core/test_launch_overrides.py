@@ -98,3 +98,10 @@ def test_written_file_gives_the_node_its_values_in_any_namespace(tmp_path, node)
         'lidar.topic': 'true',
     }
     assert Config.from_mapping(flat).source('lidar').topic == 'true'
+
+
+def test_a_robot_without_a_lidar_names_its_trigger():
+    given = {'sources': 'camera', 'trigger': 'camera', 'image_topic': '/cam'}
+    values = overrides(given, {})
+    assert values == {'sources': ['camera'], 'trigger': 'camera', 'camera.topic': '/cam'}
+    assert Config.from_mapping(values).trigger == 'camera'
