@@ -24,7 +24,7 @@ class Screen:
         if self._in_place:
             self._stream.write(f'\x1b[{self._height}F\x1b[J' if self._height else '')
             # A line that wraps would be two, and the next block would begin in the wrong place.
-            width = shutil.get_terminal_size().columns
+            width = shutil.get_terminal_size().columns or 80  # a terminal of unknown size
             lines = [line[:width] for line in lines]
         self._stream.writelines(f'{line}\n' for line in lines)
         self._stream.flush()
