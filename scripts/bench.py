@@ -62,26 +62,27 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--json', type=Path, metavar='FILE', help='write the results there')
     parser.add_argument('--only', default='', metavar='TEXT', help='cases with TEXT in the name')
     parser.add_argument(
-        '--seconds', type=float, default=4.0, help='about how long to spend on each case (4)'
+        '--seconds', type=float, default=3.0, help='about how long to spend on each case (3)'
     )
     return parser.parse_args()
 
 
 def measure(impls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, dict[str, Any]]:
-    """Let all take turns for about `seconds`; the slow ones leave after MIN_ROUNDS."""
+    """Let all take turns MIN_ROUNDS times, then those that are not slow for `seconds` more."""
     times: dict[str, list[float]] = {impl: [] for impl in impls}
     calls = {impl: calls_per_turn(run) for impl, run in impls.items()}
     gc.collect()
     gc.disable()
-    end = time.perf_counter() + seconds
+    end = math.inf
     running = list(impls)
     for done in range(MAX_ROUNDS):
         if done == MIN_ROUNDS:
             fastest = min(min(own) for own in times.values())
             running = [impl for impl in impls if min(times[impl]) < SLOW * fastest]
+            end = time.perf_counter() + seconds
         for impl in running:
             times[impl].append(turn(impls[impl], calls[impl]))
-        if done >= MIN_ROUNDS and time.perf_counter() > end:
+        if time.perf_counter() > end:
             break
     gc.enable()
     return {
