@@ -116,7 +116,8 @@ def _why_missing(facts: SourceFacts) -> str:
                 f'(QoS {facts.qos}): the driver may be idle, or the messages may be too large for '
                 'its transport, for which config/fastdds_large_messages.xml is the cure.'
             )
-    if facts.state == 'silent':
+    # What arrives and is dropped is not silence: the rule for drops names the reason.
+    if facts.state == 'silent' and most_dropped(facts.recent)[0] is None:
         return (
             f'Silent for {facts.silent_sec:.1f} s: nothing arrives on {facts.topic}, although it '
             f'has {facts.publishers} publisher(s).'

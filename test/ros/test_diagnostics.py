@@ -115,6 +115,13 @@ def test_a_source_that_fell_silent_tells_for_how_long():
     )
 
 
+def test_messages_that_are_all_dropped_are_not_called_silence():
+    recent = Counter({'received': 50, 'dropped.duplicate': 50})
+    verdict = judged(HEALTHY, state='silent', silent_sec=5.0, recent=recent)
+    assert 'nothing arrives' not in verdict.sentence
+    assert 'All 50 messages of the last 5 s were dropped, mostly duplicate' in verdict.sentence
+
+
 def test_a_silent_source_without_publisher_is_a_missing_driver():
     verdict = judged(HEALTHY, state='silent', publishers=0)
     assert 'No publisher' in verdict.sentence
