@@ -1,0 +1,215 @@
+// Copyright 2026 the robocache_ros authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the kernels share: types, how a kernel is written, and how points are read from the bytes
+// of messages. No CUDA header is included, so that NVRTC alone compiles every file, and a C++
+// compiler does under the shim of the tests (ROBOCACHE_SHIM).
+//
+// A kernel gets one argument, its job: a struct in device memory that is uploaded ahead of the
+// payload. All sizes, layouts and addresses come from there, so a recorded graph can be replayed
+// for the next message. The host's side of every struct is a NumPy dtype of the same name in
+// backends/cuda; a test compares them field by field.
+//
+// Bits: compiled with --fmad=false -ftz=false -prec-div=true -prec-sqrt=true; every float
+// operation below is written in the order of the NumPy backend, which is the specification.
+
+#pragma once
+
+typedef signed char i8;
+typedef unsigned char u8;
+typedef short i16;
+typedef unsigned short u16;
+typedef int i32;
+typedef unsigned int u32;
+typedef long long i64;
+typedef unsigned long long u64;
+
+#ifndef ROBOCACHE_SHIM
+// A kernel `name` of at most `threads` threads a block, with `job` in scope.
+#define KERNEL(name, Job, threads) \
+  extern "C" __global__ void __launch_bounds__(threads) name(const Job* __restrict__ job)
+// Dynamic shared memory as an array; once in a kernel.
+#define DYNAMIC_SHARED(type, name)                          \
+  extern __shared__ __align__(16) u8 dynamic_shared_bytes[]; \
+  type* name = reinterpret_cast<type*>(dynamic_shared_bytes)
+#endif
+
+// for (i64 i = FIRST; i < n; i += STRIDE): every element once, whatever the number of blocks.
+#define FIRST (static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x)
+#define STRIDE (static_cast<i64>(gridDim.x) * blockDim.x)
+
+#define NO_VALUE_BITS 0x7fc00000u  // of a voxel without a valid value: a constant, never computed
+
+// ---- bytes of messages
+
+// PointField datatypes, and 0 for a field that a cloud does not have.
+enum Type : i32 { ABSENT, INT8, UINT8, INT16, UINT16, INT32, UINT32, FLOAT32, FLOAT64, BOOL = 11 };
+
+// Where one field of a cloud lies: a value every `point_stride` bytes, rows `row_stride` apart.
+struct Field {
+  u64 address;
+  i64 point_stride;
+  i64 row_stride;
+  i32 type;     // Type
+  i32 swapped;  // 1: big-endian
+};
+
+// One cloud: points begin .. end - 1 of the call, row by row.
+struct Cloud {
+  i64 begin;
+  i64 end;
+  i64 width;         // points in a row
+  double origin[3];  // subtracted from x, y, z in float64 before they become float32
+  float rotation[9];
+  float translation[3];
+  i32 shifted;      // 1: origin is not zero
+  i32 transformed;  // 1: rotation and translation apply
+};
+
+// The clouds of one call, end to end, and the grid they fall into.
+struct Points {
+  u64 clouds;       // Cloud[cloud_count]
+  u64 fields;       // Field[cloud_count][field_count]: x, y, z, then those of the channels
+  i64 n;            // points looked at
+  i64 dims[3];      // cells along x, y, z
+  float origin[3];  // lower corner, metres
+  float inv[3];     // cells per metre
+  i32 cloud_count;
+  i32 field_count;
+};
+
+static __device__ __forceinline__ u32 load_u32_swapped(u32 v, i32 swapped) {
+  return swapped ? (v >> 24) | ((v >> 8) & 0xff00u) | ((v << 8) & 0xff0000u) | (v << 24) : v;
+}
+
+// 16, 32 or 64 bits at any address: from aligned words, which never cross the end of the memory,
+// as all of it is a multiple of 8 bytes.
+static __device__ __forceinline__ u32 load_bits16(u64 address, i32 swapped) {
+  const u8* at = reinterpret_cast<const u8*>(address);
+  return swapped ? (static_cast<u32>(at[0]) << 8) | at[1]
+                 : at[0] | (static_cast<u32>(at[1]) << 8);
+}
+
+static __device__ __forceinline__ u32 load_word32(u64 address) {
+  const u32* words = reinterpret_cast<const u32*>(address & ~3ull);
+  const u32 shift = static_cast<u32>(address & 3) * 8;
+  if (shift == 0) return words[0];
+  return (words[0] >> shift) | (words[1] << (32 - shift));
+}
+
+static __device__ __forceinline__ u32 load_bits32(u64 address, i32 swapped) {
+  return load_u32_swapped(load_word32(address), swapped);
+}
+
+static __device__ __forceinline__ u64 load_bits64(u64 address, i32 swapped) {
+  const u32 first = load_bits32(address, swapped);
+  const u32 second = load_bits32(address + 4, swapped);
+  return swapped ? (static_cast<u64>(first) << 32) | second
+                 : (static_cast<u64>(second) << 32) | first;
+}
+
+static __device__ __forceinline__ float float_of_bits(u32 bits) { return __uint_as_float(bits); }
+
+// A value as float64, which holds all of them exactly. -0 becomes +0; a field that is absent is
+// a NaN, as everything is that is not a number in the message.
+static __device__ __forceinline__ double load_double(const Field& field, u64 at) {
+  switch (field.type) {
+    case INT8: return static_cast<double>(*reinterpret_cast<const i8*>(at));
+    case UINT8: return static_cast<double>(*reinterpret_cast<const u8*>(at));
+    case INT16: return static_cast<double>(static_cast<i16>(load_bits16(at, field.swapped)));
+    case UINT16: return static_cast<double>(load_bits16(at, field.swapped));
+    case INT32: return static_cast<double>(static_cast<i32>(load_bits32(at, field.swapped)));
+    case UINT32: return static_cast<double>(load_bits32(at, field.swapped));
+    case FLOAT32: return static_cast<double>(float_of_bits(load_bits32(at, field.swapped))) + 0.0;
+    case FLOAT64:
+      return __longlong_as_double(static_cast<i64>(load_bits64(at, field.swapped))) + 0.0;
+    case BOOL: return *reinterpret_cast<const u8*>(at) != 0 ? 1.0 : 0.0;
+    default: return static_cast<double>(float_of_bits(NO_VALUE_BITS));
+  }
+}
+
+// The cloud that point i is of; there are few.
+static __device__ __forceinline__ i32 cloud_of(const Points& points, i64 i) {
+  const Cloud* clouds = reinterpret_cast<const Cloud*>(points.clouds);
+  i32 c = 0;
+  while (i >= clouds[c].end) ++c;
+  return c;
+}
+
+// Address of the value of a field of point i.
+static __device__ __forceinline__ u64 address_of(const Cloud& cloud, const Field& field, i64 i) {
+  const i64 k = i - cloud.begin;
+  if (cloud.width >= cloud.end - cloud.begin) {  // one row
+    return field.address + static_cast<u64>(k * field.point_stride);
+  }
+  const i64 row = k / cloud.width;
+  return field.address +
+         static_cast<u64>(row * field.row_stride + (k - row * cloud.width) * field.point_stride);
+}
+
+// Value of field `f` (3 and up) of point i as float64.
+static __device__ __forceinline__ double value_of(const Points& points, i64 i, i32 f) {
+  const i32 c = points.cloud_count > 1 ? cloud_of(points, i) : 0;
+  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+  const Field& field =
+      reinterpret_cast<const Field*>(points.fields)[c * points.field_count + f];
+  return load_double(field, address_of(cloud, field, i));
+}
+
+// ---- points to cells (numerics rules 2, 4 and 5)
+
+struct Located {
+  float t[3];     // cell coordinates; inside if 0 <= t < dims
+  bool inside;
+  bool finite;  // x, y, z as they came (relative to the origin, after the transform)
+};
+
+static __device__ __forceinline__ bool is_finite(float v) {
+  return (__float_as_uint(v) & 0x7f800000u) != 0x7f800000u;
+}
+
+// One coordinate as float32, relative to the origin of the cloud.
+static __device__ __forceinline__ float coordinate(const Cloud& cloud, const Field& field, i64 i,
+                                                   i32 axis) {
+  const u64 at = address_of(cloud, field, i);
+  if (field.type == FLOAT32 && !cloud.shifted) {
+    return float_of_bits(load_bits32(at, field.swapped)) + 0.0f;
+  }
+  const double exact = load_double(field, at);
+  return static_cast<float>(cloud.shifted ? exact - cloud.origin[axis] : exact) + 0.0f;
+}
+
+// Reads point i, moves it into the frame of the grid and finds its cell coordinates.
+static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
+  const i32 c = points.cloud_count > 1 ? cloud_of(points, i) : 0;
+  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+  const Field* fields = reinterpret_cast<const Field*>(points.fields) + c * points.field_count;
+  float p[3];
+  for (i32 axis = 0; axis < 3; ++axis) p[axis] = coordinate(cloud, fields[axis], i, axis);
+  if (cloud.transformed) {
+    const float* r = cloud.rotation;
+    const float x = p[0], y = p[1], z = p[2];
+    for (i32 axis = 0; axis < 3; ++axis) {
+      p[axis] = ((r[3 * axis] * x + r[3 * axis + 1] * y) + r[3 * axis + 2] * z) +
+                cloud.translation[axis];
+    }
+  }
+  Located found;
+  found.inside = true;
+  found.finite = true;
+  for (i32 axis = 0; axis < 3; ++axis) {
+    found.t[axis] = (p[axis] - points.origin[axis]) * points.inv[axis];
+    // As floats, before any cast to an integer: a cast of NaN or 1e30 has no defined result.
+    found.inside = found.inside && found.t[axis] >= 0.0f &&
+                   found.t[axis] < static_cast<float>(points.dims[axis]);
+    found.finite = found.finite && is_finite(p[axis]);
+  }
+  return found;
+}
+
+// Linear index of a point inside: z-major, x fastest.
+static __device__ __forceinline__ i64 cell_of(const Points& points, const Located& found) {
+  return (static_cast<i64>(found.t[2]) * points.dims[1] + static_cast<i64>(found.t[1])) *
+             points.dims[0] +
+         static_cast<i64>(found.t[0]);
+}
