@@ -87,6 +87,14 @@ class Grid:
         """Shape (nz, ny, nx) of a dense grid."""
         return self.dims[2], self.dims[1], self.dims[0]
 
+    def check_dense(self) -> None:
+        """ValueError if the grid has too many cells to be written out whole."""
+        if self.cells > MAX_DENSE_CELLS:
+            raise ValueError(
+                f'a dense grid of {self.cells} cells is more than 2^31 - 1: '
+                'use a larger voxel_size or a smaller point_cloud_range'
+            )
+
     @property
     def upper(self) -> tuple[float, float, float]:
         """Upper corner in metres, after widening."""
@@ -232,11 +240,7 @@ class VoxelSpec:
 
         Empty cells of a dense grid are 0, so only `count` tells a value of 0 from no value.
         """
-        if self.grid.cells > MAX_DENSE_CELLS:
-            raise ValueError(
-                f'a dense grid of {self.grid.cells} cells is more than 2^31 - 1: '
-                'use a larger voxel_size or a smaller point_cloud_range'
-            )
+        self.grid.check_dense()
         names = [channel.name for channel in self.channels]
         if 'count' not in names:
             raise ValueError(

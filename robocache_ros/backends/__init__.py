@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from robocache_ros.grid import SparseVoxels, VoxelSpec
+from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -39,6 +39,20 @@ class Backend(Protocol):
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
         """Return the same as a dense grid float32 [nz, ny, nx, C]; `max_voxels` is not applied."""
+        ...
+
+    def occupancy(
+        self,
+        clouds: Sequence[CloudView],
+        grid: Grid,
+        max_points: int = MAX_POINTS,
+        packed: bool = False,
+    ) -> AnyArray:
+        """
+        Cells with at least one point, uint8 [nz, ny, nx] of 0 and 1.
+
+        `packed`: uint8 [ceil(cells / 8)], the cell of linear index i in bit i % 8 of byte i // 8.
+        """
         ...
 
     def densify(

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from robocache_ros.backends import numpy_images, numpy_resample, numpy_voxels
+from robocache_ros.backends import numpy_images, numpy_occupancy, numpy_resample, numpy_voxels
 from robocache_ros.backends.workspace import Workspace
-from robocache_ros.grid import SparseVoxels, VoxelSpec
+from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -36,6 +36,16 @@ class NumpyBackend:
     ) -> FloatArray:
         """All voxels of the clouds as a dense grid."""
         return numpy_voxels.voxelize_dense(self._work, clouds, spec, out)
+
+    def occupancy(
+        self,
+        clouds: Sequence[CloudView],
+        grid: Grid,
+        max_points: int = MAX_POINTS,
+        packed: bool = False,
+    ) -> AnyArray:
+        """Which cells have a point."""
+        return numpy_occupancy.occupancy(self._work, clouds, grid, max_points, packed)
 
     def densify(
         self, voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None
