@@ -112,6 +112,23 @@ def build(source, extra=()):
     return library
 
 
+class Call(ctypes.Structure):
+    """A launch, as the shim takes it (struct Call of shim.h)."""
+
+    _fields_ = (
+        ('job', ctypes.c_void_p),
+        ('shared_bytes', ctypes.c_ulonglong),
+        ('seed', ctypes.c_ulonglong),
+        ('report', ctypes.c_void_p),
+        ('report_bytes', ctypes.c_ulonglong),
+        ('blocks', ctypes.c_uint),
+        ('threads', ctypes.c_uint),
+        ('order', ctypes.c_int),
+        ('first_block', ctypes.c_uint),
+        ('block_step', ctypes.c_uint),
+    )
+
+
 class CpuMemory:
     """Memory of the process, 256-byte aligned, a multiple of 8 bytes, poisoned, between guards."""
 
@@ -241,14 +258,12 @@ class CpuDevice:
             raise DeviceError(f'{step.kernel} is launched, but {file} was not loaded')
         if step.shared_bytes > self.shared_bytes:
             raise KernelFault(f'{step.kernel} wants {step.shared_bytes} bytes of shared memory')
-        run = getattr(self._libraries[file], f'shim_{kernel}')
         report = ctypes.create_string_buffer(REPORT_BYTES)
         self._seed += 1
-        failed = run(
-            *(ctypes.c_void_p(job), ctypes.c_uint(step.blocks), ctypes.c_uint(step.threads)),
-            *(ctypes.c_ulonglong(step.shared_bytes), ctypes.c_int(self._order)),
-            *(ctypes.c_ulonglong(self._seed), report, ctypes.c_ulonglong(REPORT_BYTES)),
+        call = Call(
+            *(job, step.shared_bytes, self._seed, ctypes.addressof(report), REPORT_BYTES),
+            *(step.blocks, step.threads, self._order, 0, 1),
         )
-        if failed:
+        if getattr(self._libraries[file], f'shim_{kernel}')(ctypes.byref(call)) != 0:
             raise KernelFault(report.value.decode(errors='replace'))
         self.check(step.kernel)

@@ -8,8 +8,8 @@ A device that fails at a chosen call.
     device = FaultyDevice(CpuDevice(), fail_at=3, error=OutOfResources('full'))
     device.fail_at = len(device.calls)                       # the next call
 
-Calls are counted from 0 over all methods that reach a driver. Out of memory passes: the call after
-it works. DeviceLost stays, as it does on a GPU: every later call raises it too; `calls_after` names
+Calls are counted from 0 over all methods that reach a driver. Out of memory passes: the next call
+works. DeviceLost stays, as it does on a GPU: every later call raises it too; `calls_after` names
 the calls made nevertheless, of which there must be none once a device hangs.
 """
 

@@ -13,6 +13,7 @@
 #include <cstdarg>
 #include <cstdlib>
 #include <utility>
+#include <vector>
 
 #if !defined(__x86_64__) && !defined(__aarch64__)
 #include <ucontext.h>
@@ -160,7 +161,8 @@ struct Fibre {
 };
 
 struct Runner {
-  const Launch* launch = nullptr;
+  const Kernel* kernel = nullptr;
+  const Call* call = nullptr;
   Thread threads[kMostThreads];
   Warp warps[kMostThreads / kWarp];
   Fibre fibres[kMostThreads];
@@ -192,13 +194,13 @@ inline void put_in_order(unsigned* list, unsigned n, int order) {
 }
 
 __attribute__((format(printf, 1, 2))) inline void fail(const char* format, ...) {
-  const Launch& launch = *runner.launch;
+  const Call& call = *runner.call;
   runner.failed = true;
-  int used = std::snprintf(launch.report, launch.report_bytes, "kernel %s, block %u of %u: ",
-                           launch.kernel, blockIdx.x, launch.blocks);
+  int used = std::snprintf(call.report, call.report_bytes, "kernel %s, block %u of %u: ",
+                           runner.kernel->name, blockIdx.x, call.blocks);
   std::va_list values;
   va_start(values, format);
-  std::vsnprintf(launch.report + used, launch.report_bytes - used, format, values);
+  std::vsnprintf(call.report + used, call.report_bytes - used, format, values);
   va_end(values);
 }
 
@@ -280,18 +282,20 @@ inline const unsigned long long* exchange(unsigned long long bits, const char* w
 
 // In shuffled order one atomic in eight lets others go first.
 inline void at_atomic() {
-  if (runner.launch->order == SHUFFLED && next_random() % 8 == 0) {
+  if (runner.call->order == SHUFFLED && next_random() % 8 == 0) {
     self().state = READY;
     to_scheduler();
   }
 }
+
+inline void fence() {}  // one OS thread sees all in order
 
 inline unsigned char* dynamic_shared() { return runner.shared; }
 
 // Where a fibre begins: runs its thread, then fresh ones as long as they are next.
 inline void fibre_main() {
   while (true) {
-    runner.launch->body(runner.launch->job);
+    runner.kernel->body(runner.call->job);
     const int fibre = self().fibre;
     self().state = ENDED;
     ++runner.ended;
@@ -377,11 +381,11 @@ inline bool run_block() {
                 __stop_robocache_shared - __start_robocache_shared);
   }
 #endif
-  if (runner.launch->shared_bytes > 0) {
-    std::memset(runner.shared, kPoison, runner.launch->shared_bytes);
+  if (runner.call->shared_bytes > 0) {
+    std::memset(runner.shared, kPoison, runner.call->shared_bytes);
   }
   while (runner.ended < blockDim.x) {
-    put_in_order(runner.order, blockDim.x, runner.launch->order);
+    put_in_order(runner.order, blockDim.x, runner.call->order);
     bool moved = false;
     for (runner.turn = 0; runner.turn < blockDim.x; ++runner.turn) {
       threadIdx.x = runner.order[runner.turn];
@@ -414,38 +418,32 @@ inline void reset_fibres() {
   }
 }
 
-inline bool valid(const Launch& launch) {
-  if (launch.blocks == 0 || launch.threads == 0 || launch.threads % kWarp != 0 ||
-      launch.threads > launch.most_threads || launch.most_threads > kMostThreads) {
-    fail("%u threads a block: a launch has 1 block or more, of whole warps, within the %u threads "
-         "that the kernel is bounded to",
-         launch.threads, launch.most_threads);
-    return false;
-  }
-  return true;
-}
-
-inline int run(const Launch& launch) {
-  runner.launch = &launch;
+inline int run(const Kernel& kernel, const Call& call) {
+  runner.kernel = &kernel;
+  runner.call = &call;
   runner.failed = false;
-  runner.random = launch.seed;
-  blockDim.x = launch.threads;
-  gridDim.x = launch.blocks;
+  runner.random = call.seed;
+  blockDim.x = call.threads;
+  gridDim.x = call.blocks;
   blockIdx.x = 0;
-  if (!valid(launch)) return 1;
+  if (const char* reason = refusal(kernel, call)) {
+    fail("%s (%u threads a block)", reason, call.threads);
+    return 1;
+  }
   // Exactly as long as asked for, so that AddressSanitizer sees what lies beyond.
-  runner.shared = nullptr;
   void* shared = nullptr;
-  if (launch.shared_bytes > 0 && posix_memalign(&shared, 16, launch.shared_bytes) == 0) {
-    runner.shared = static_cast<unsigned char*>(shared);
+  if (call.shared_bytes > 0 && posix_memalign(&shared, 16, call.shared_bytes) != 0) {
+    fail("no memory for its shared memory");
+    return 1;
   }
-  unsigned* order = static_cast<unsigned*>(std::malloc(launch.blocks * sizeof(unsigned)));
-  put_in_order(order, launch.blocks, launch.order);
-  for (unsigned i = 0; i < launch.blocks && !runner.failed; ++i) {
-    blockIdx.x = order[i];
-    run_block();
+  runner.shared = static_cast<unsigned char*>(shared);
+  std::vector<unsigned> order(call.blocks);
+  put_in_order(order.data(), call.blocks, call.order);
+  for (unsigned block : order) {
+    if (block % call.block_step != call.first_block) continue;
+    blockIdx.x = block;
+    if (!run_block()) break;
   }
-  std::free(order);
   std::free(shared);
   if (runner.failed) reset_fibres();
   return runner.failed ? 1 : 0;

@@ -28,19 +28,24 @@ struct Index {
   unsigned x;
 };
 
-// What a launch is, as Python gives it.
-struct Launch {
-  const char* kernel;
-  void (*body)(const void* job);
+// A launch as Python gives it (ctypes struct Call of cpu_device.py).
+struct Call {
   const void* job;
-  unsigned blocks;
-  unsigned threads;
-  unsigned most_threads;  // the kernel's launch bounds
   unsigned long long shared_bytes;
-  int order;  // Order
   unsigned long long seed;
   char* report;  // where the text of a fault goes
   unsigned long long report_bytes;
+  unsigned blocks;
+  unsigned threads;
+  int order;             // Order
+  unsigned first_block;  // this call runs first_block, first_block + block_step, ...
+  unsigned block_step;
+};
+
+struct Kernel {
+  const char* name;
+  void (*body)(const void* job);
+  unsigned most_threads;  // its launch bounds
 };
 
 enum Order { FORWARD, REVERSE, SHUFFLED };
@@ -49,12 +54,22 @@ inline constexpr unsigned kWarp = 32;
 inline constexpr unsigned kMostThreads = 1024;
 inline constexpr unsigned char kPoison = 0xcd;
 
-int run(const Launch& launch);                    // 0, or 1 with a report
+// Why a launch cannot be, on any device; nullptr if it can.
+inline const char* refusal(const Kernel& kernel, const Call& call) {
+  if (call.blocks == 0) return "a launch of no blocks";
+  if (call.threads == 0 || call.threads % kWarp != 0) return "a block is of whole warps";
+  if (call.threads > kernel.most_threads) return "more threads than the kernel's launch bounds";
+  if (kernel.most_threads > kMostThreads) return "launch bounds beyond 1024 threads";
+  return nullptr;
+}
+
+int run(const Kernel& kernel, const Call& call);  // 0, or 1 with a report
 void sync_block(const char* what, const Where&);  // returns when all threads of the block came
 // Gives `bits` to the warp; returns the bits of all lanes, valid until the lane's next exchange.
 const unsigned long long* exchange(unsigned long long bits, const char* what, unsigned mask,
                                    const Where&);
 void at_atomic();  // a schedule may go on with another thread here
+void fence();
 unsigned lane();
 unsigned char* dynamic_shared();
 
@@ -81,16 +96,14 @@ T of_bits(unsigned long long bits) {
 #include "fibres.h"
 #endif
 
-#define KERNEL(name, Job, threads)                                                              \
-  static void name(const Job* __restrict__ job);                                                \
-  extern "C" __attribute__((visibility("default"))) int shim_##name(const void* job, unsigned blocks, unsigned count,                  \
-                             unsigned long long shared_bytes, int order, unsigned long long seed, \
-                             char* report, unsigned long long report_bytes) {                   \
-    return shim::run({#name, [](const void* given) { name(static_cast<const Job*>(given)); },   \
-                      job, blocks, count, threads, shared_bytes, order, seed, report,           \
-                      report_bytes});                                                           \
-  }                                                                                             \
-  static void name(const Job* __restrict__ job)
+#define KERNEL(name, Job, threads)                                                          \
+  static void name(const Job* __restrict__ job);                                            \
+  extern "C" __attribute__((visibility("default"))) int shim_##name(const shim::Call* call) { \
+    return shim::run({#name, [](const void* given) { name(static_cast<const Job*>(given)); }, \
+                      threads},                                                             \
+                     *call);                                                                \
+  }                                                                                         \
+  static void name([[maybe_unused]] const Job* __restrict__ job)
 
 #define DYNAMIC_SHARED(type, name) type* name = reinterpret_cast<type*>(shim::dynamic_shared())
 
@@ -291,4 +304,4 @@ inline unsigned long long atomicCAS(unsigned long long* at, unsigned long long e
                                     unsigned long long v) {
   return shim::compare_and_swap(at, expected, v);
 }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+inline void __threadfence() { shim::fence(); }
