@@ -15,7 +15,16 @@ PACKAGE = Path(__file__).resolve().parents[2] / 'robocache_ros'
 
 # From the bottom up; a module may import its own layer and those below. A folder is one unit.
 LAYERS = {
-    'words': {'__init__', 'reasons', 'samples', 'grid', 'resampling', 'resources', 'environment'},
+    'words': {
+        '__init__',
+        'reasons',
+        'samples',
+        'grid',
+        'resampling',
+        'resources',
+        'environment',
+        'interop',
+    },
     'codec': {'codec', 'points'},
     'config': {'config', 'launch_overrides'},
     'backends': {'backends', 'batch', 'cloud_features'},
