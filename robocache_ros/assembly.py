@@ -106,9 +106,9 @@ class Assembler:
         """
         ready, frame_id = selection.ready, selection.frame_id
         usable = [pick for pick in selection.picks if pick.frame_id == frame_id]
-        notes = Counter({Reason.FRAME_MISMATCH: len(selection.picks) - len(usable)})
+        notes = {pick.source: self._notes_on(pick, frame_id) for pick in selection.picks}
         if not usable:
-            return None, {'voxels': notes}
+            return None, notes
         voxels = self._voxels_of(usable)
         dtype = self._config.voxels.dense
         used = {pick.source: (pick.t_ns,) for pick in usable}
@@ -126,8 +126,7 @@ class Assembler:
             arrival_ns=ready.arrival_ns,
             ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
-        notes.update(voxels.stats.notes())
-        return frame, {'voxels': notes}
+        return frame, {**notes, 'voxels': Counter(voxels.stats.notes())}
 
     def feature_frame(self, selection: Selection) -> tuple[FeatureFrame, Notes]:
         """Resample every source at the target times, into one table."""
@@ -156,6 +155,13 @@ class Assembler:
             ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
         return frame, notes
+
+    def _notes_on(self, pick: CloudPick, frame_id: str) -> Counter[Reason]:
+        """What keeps a cloud, or its channels, out of a grid in `frame_id`."""
+        if pick.frame_id != frame_id:
+            return Counter({Reason.FRAME_MISMATCH: 1})
+        lacking = any(not pick.cloud.has(name) for name in self._spec.fields)
+        return Counter({Reason.FIELD_MISSING: 1} if lacking else {})
 
     def _voxels_of(self, picks: Sequence[CloudPick]) -> SparseVoxels:
         if len(picks) > 1:

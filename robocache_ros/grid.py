@@ -264,7 +264,7 @@ class PointStats:
     fields_missing: tuple[str, ...] = ()  # fields that at least one cloud lacks
 
     def notes(self) -> dict[Reason, int]:
-        """Counts by reason, without zeros."""
+        """Counts by reason, without zeros; which cloud lacks a field is not known here."""
         counts = {
             Reason.POINT_NONFINITE: self.nonfinite,
             Reason.POINT_OUT_OF_RANGE: self.out_of_range,
@@ -272,7 +272,6 @@ class PointStats:
             Reason.VOXEL_OVER_LIMIT: self.voxels_over_limit,
             Reason.VALUE_NONFINITE: self.value_nonfinite,
             Reason.VALUE_RANGE: self.value_range,
-            Reason.FIELD_MISSING: len(self.fields_missing),
         }
         return {reason: n for reason, n in counts.items() if n}
 

@@ -95,6 +95,8 @@ class Pipeline:
             track = self._timeline.tracks[source]
             if any(one is sample for one in accepted):
                 track.frame_id = frame_id
+                if isinstance(payload, CloudView):
+                    track.fields = tuple(filter(payload.has, payload.fields))
                 if not isinstance(payload, ImageView):
                     track.notes.update(payload.notes)
             if self._timeline.epoch != epoch:
@@ -152,6 +154,7 @@ class Pipeline:
                 if ready is None:
                     return None
                 selection = self._select(aligner, ready, now_ns)
+                aligner.frame_id = selection.frame_id
             try:
                 frame, notes = self._compute[aligner.name](selection)
             except Exception:
@@ -236,6 +239,7 @@ class Pipeline:
         if epoch != self._timeline.epoch:
             aligner.dropped[Reason.FRAME_EPOCH] += 1
             return False
+        aligner.invalid.update(frame.missing)
         if any(self.config.source(name).required for name in frame.missing):
             aligner.lose(frame.t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
             return False

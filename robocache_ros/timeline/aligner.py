@@ -36,6 +36,9 @@ class OutputStatus:
     notes: Mapping[Reason, int]  # values left out of the frames that were sent
     points: int  # points of all clouds that went into frames so far
     points_used: int  # those of them that lay in the grid
+    frame_id: str  # of the newest frame, sent or not
+    late: Mapping[str, int]  # source -> frames it had not reached when they stopped waiting
+    invalid: Mapping[str, int]  # source -> frames in which nothing of it was valid
 
 
 class Aligner:
@@ -63,6 +66,9 @@ class Aligner:
         self.notes: Counter[Reason] = Counter()
         self.points = 0
         self.points_used = 0
+        self.frame_id = ''
+        self.late: Counter[str] = Counter()
+        self.invalid: Counter[str] = Counter()
         self._timeline = timeline
         self._trigger = timeline.tracks.get(config.trigger)
         self._timeout_ns = round(config.timeout_sec * 1e9)
@@ -99,7 +105,12 @@ class Aligner:
             t_ref_ns, arrival_ns = self._pending.pop(0)
             self.last_ns = t_ref_ns
             waiting = [t for t in self.tracks if self._waits_for(t, t_ref_ns, now_ns)]
-            if not all(self._satisfied(track, t_ref_ns) for track in waiting):
+            short = [t.config.name for t in waiting if not self._satisfied(t, t_ref_ns)]
+            self.late.update(
+                t.config.name for t in self.tracks if not self._has_reached(t, t_ref_ns)
+            )
+            if short:
+                self.invalid.update(short)
                 self.lose(t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
             elif waiting and self._skip_partial:
                 self.lose(t_ref_ns, Reason.FRAME_TIMEOUT, Reason.TIMEOUT_SKIP)
@@ -132,6 +143,9 @@ class Aligner:
             dict(+self.notes),
             self.points,
             self.points_used,
+            self.frame_id,
+            dict(self.late),
+            dict(self.invalid),
         )
 
     def _drop_backlog(self, now_ns: int) -> None:

@@ -65,6 +65,9 @@ class SourceStatus:
     newest_ns: int | None
     last_arrival_ns: int | None
     period_ns: int | None
+    lag_ns: int | None  # longest from stamp to arrival, lately; two clocks, so only to compare
+    frame_id: str  # of the newest sample
+    fields: tuple[str, ...]  # of the newest cloud, those that a channel can be made of
     state: str  # unheard, ok, silent or other_epoch
 
 
@@ -90,6 +93,7 @@ class Track:
         self.gate = JumpGate(jump_ns)
         self.epoch = 0
         self.frame_id = ''
+        self.fields: tuple[str, ...] = ()
         self.received = 0
         self.rejected: Counter[Reason] = Counter()
         self.notes: Counter[Reason] = Counter()
@@ -176,5 +180,8 @@ class Track:
             newest_ns=self.gate.newest_ns,
             last_arrival_ns=self.last_arrival_ns,
             period_ns=self.period_ns(),
+            lag_ns=max((arrival - t for arrival, t in self._arrivals), default=None),
+            frame_id=self.frame_id,
+            fields=self.fields,
             state=state,
         )

@@ -187,6 +187,5 @@ def test_notes_of_points_leave_out_zeros():
     assert stats.notes() == {
         Reason.POINT_NONFINITE: 2,
         Reason.POINT_OVER_LIMIT: 4,
-        Reason.FIELD_MISSING: 2,
     }
     assert PointStats().notes() == {}

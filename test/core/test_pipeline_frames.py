@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_robot import MS, Drive, cloud, frame_bytes, image, imu, make_pipeline
 
+from robocache_ros.codec.cloud import CloudView
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import FeatureFrame, VoxelFrame
 
@@ -138,9 +139,38 @@ def test_a_cloud_in_another_frame_is_left_out_and_counted():
     drive = Drive(make_pipeline(sources=['lidar'], output_frame='base_link'))
     drive.push('lidar', 100, POINT)
     assert drive.advance(100) == [('features', 100)]
-    outputs = drive.status().outputs['voxels']
-    assert outputs.dropped == {Reason.FRAME_NO_CLOUD: 1}
-    assert outputs.notes == {Reason.FRAME_MISMATCH: 1}
+    status = drive.status()
+    assert status.outputs['voxels'].dropped == {Reason.FRAME_NO_CLOUD: 1}
+    assert status.outputs['voxels'].frame_id == 'base_link'
+    assert status.sources['lidar'].notes == {Reason.FRAME_MISMATCH: 1}
+    assert status.sources['lidar'].frame_id == 'lidar'
+
+
+def test_only_the_source_in_another_frame_is_blamed_for_it():
+    rear = {'rear.type': 'pointcloud2', 'rear.occupancy_shape': [1, 1, 1]}
+    drive = Drive(make_pipeline(sources=['lidar', 'rear'], **rear))
+    drive.push('rear', 90, cloud((0.5, 0.5, 0.5), frame_id='rear'))
+    drive.push('lidar', 100, POINT)
+    drive.advance(100)
+    status = drive.status()
+    assert status.sources['rear'].notes == {Reason.FRAME_MISMATCH: 1}
+    assert status.sources['lidar'].notes == status.outputs['voxels'].notes == {}
+
+
+def test_a_cloud_without_the_field_of_a_channel_is_noted_at_its_source_with_what_it_has():
+    drive = Drive(make_pipeline(sources=['lidar']))
+    one = np.ones(1, np.float32)
+    columns = {'x': one, 'y': one, 'z': one, 't': np.ones(1, np.uint64)}
+    drive.push('lidar', 100, CloudView.from_columns(columns, frame_id='lidar'))
+    drive.advance(100)
+    account = drive.status().sources['lidar']
+    assert account.notes == {Reason.FIELD_MISSING: 1}
+    assert account.fields == ('x', 'y', 'z')  # a 64-bit time is no value of a channel
+    drive.push('lidar', 200, POINT)
+    drive.advance(200)
+    account = drive.status().sources['lidar']
+    assert account.notes == {Reason.FIELD_MISSING: 1}
+    assert account.fields == ('x', 'y', 'z', 'intensity')
 
 
 def test_two_lidars_in_one_frame_make_one_grid():

@@ -61,7 +61,23 @@ def test_on_timeout_skip_drops_and_counts():
     drive.push('lidar', 100, POINT)
     assert drive.advance(149) == [('voxels', 100)]
     assert drive.advance(150) == []
-    assert drive.status().outputs['features'].dropped == {Reason.FRAME_TIMEOUT: 1}
+    status = drive.status()
+    assert status.outputs['features'].dropped == {Reason.FRAME_TIMEOUT: 1}
+    assert status.outputs['features'].late == {'imu': 1}
+    assert status.sources['imu'].lag_ns == 23 * MS
+    assert status.sources['lidar'].lag_ns == 0
+
+
+def test_the_source_that_makes_a_frame_partial_is_known_by_name():
+    drive = Drive(make_pipeline(sources=['lidar', 'camera', 'imu'], camera__max_gap_sec=0.05))
+    drive.push('camera', 0, image(1))
+    for t_ms in (90, 100, 200):
+        drive.push('imu', t_ms, imu(1))
+    drive.push('lidar', 100, POINT)
+    drive.advance(100)
+    status = drive.status().outputs
+    assert status['features'].invalid == {'camera': 1}
+    assert status['features'].late == status['voxels'].late == status['voxels'].invalid == {}
 
 
 def test_skip_does_not_drop_frames_for_a_source_that_was_never_heard():
