@@ -19,6 +19,27 @@ if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
 
+def resolution_of(name: str, clouds: Sequence[CloudView], spec: VoxelSpec) -> float:
+    """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""
+    if name in spec.resolutions:
+        return spec.resolutions[name]
+    kinds = {cloud.fields[name].dtype.kind for cloud in clouds if cloud.has(name)}
+    return FLOAT_RESOLUTION if 'f' in kinds else INTEGER_RESOLUTION
+
+
+def missing_fields(clouds: Sequence[CloudView], spec: VoxelSpec) -> tuple[str, ...]:
+    """Fields of the channels that at least one cloud lacks."""
+    return tuple(name for name in spec.fields if not all(cloud.has(name) for cloud in clouds))
+
+
+def resolution_of(name: str, clouds: Sequence[CloudView], spec: VoxelSpec) -> float:
+    """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""
+    if name in spec.resolutions:
+        return spec.resolutions[name]
+    kinds = {cloud.fields[name].dtype.kind for cloud in clouds if cloud.has(name)}
+    return FLOAT_RESOLUTION if 'f' in kinds else INTEGER_RESOLUTION
+
+
 class Fields:
     """
     Columns of the points inside the grid, and the count of values that were left out of them.
@@ -53,11 +74,8 @@ class Fields:
         )
 
     def resolution(self, name: str) -> float:
-        """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""
-        if name in self._spec.resolutions:
-            return self._spec.resolutions[name]
-        kinds = {cloud.fields[name].dtype.kind for cloud, _ in self._clouds if cloud.has(name)}
-        return FLOAT_RESOLUTION if 'f' in kinds else INTEGER_RESOLUTION
+        """Resolution of sums of a field, a power of two."""
+        return resolution_of(name, [cloud for cloud, _ in self._clouds], self._spec)
 
     def leave_out(self, name: str, bad: npt.NDArray[np.bool_]) -> None:
         """Count the values of a field that a channel leaves out, by reason."""
@@ -80,11 +98,7 @@ class Fields:
     @property
     def missing(self) -> tuple[str, ...]:
         """Fields that at least one cloud lacks."""
-        return tuple(
-            name
-            for name in self._spec.fields
-            if not all(cloud.has(name) for cloud, _ in self._clouds)
-        )
+        return missing_fields([cloud for cloud, _ in self._clouds], self._spec)
 
     def _absent(self, name: str) -> int:
         """How many points inside the grid come from clouds without the field."""
