@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 
 class Scope(Enum):
-    """What a reason removes: a whole message, values inside one, or an output frame."""
+    """What a reason is about: a whole message, values inside one, a frame, a computation."""
 
     SAMPLE = 'sample'
     VALUE = 'value'
     FRAME = 'frame'
+    CALL = 'call'
 
 
 class _Entry(NamedTuple):
@@ -266,6 +267,44 @@ class Reason(Enum):
         'Frames waiting for data when the clock jumped back.',
         'Normal when a bag loops or a simulation restarts.',
     )
+    # -- computations on NumPy although there is a GPU: the same result, later ----------------
+    BELOW_CROSSOVER = _Entry(
+        'below_crossover',
+        Scope.CALL,
+        'The input was smaller than the size from which CUDA was measured to be faster.',
+        'None needed; `backend: cuda` uses the GPU for every size.',
+    )
+    OVER_GPU_LIMIT = _Entry(
+        'over_gpu_limit',
+        Scope.CALL,
+        'The input was larger than what the memory on the GPU is sized for.',
+        'Raise `max_message_bytes`, `voxels.max_points` or `voxels.max_voxels`.',
+    )
+    WARMING_UP = _Entry(
+        'warming_up',
+        Scope.CALL,
+        'CUDA was not ready yet: kernels are compiled, loaded and timed in the background.',
+        'None needed: it takes seconds, after the first time less.',
+    )
+    GPU_RESOURCES = _Entry(
+        'gpu_resources',
+        Scope.CALL,
+        'The GPU was out of memory or of launch resources; it is tried again after a pause.',
+        'Look with `nvidia-smi` who uses its memory, or lower `max_message_bytes`, '
+        '`voxels.max_points` and `voxels.max_voxels`.',
+    )
+    GPU_LOST = _Entry(
+        'gpu_lost',
+        Scope.CALL,
+        'The GPU failed or did not answer; CUDA is off until the process restarts.',
+        'Restart the node; if that happens again, look for Xid errors with `dmesg`.',
+    )
+    GPU_ERROR = _Entry(
+        'gpu_error',
+        Scope.CALL,
+        'The CUDA backend raised an error; CUDA is off until the process restarts.',
+        'Report it: this is a bug of the package, and the log has its text.',
+    )
 
     @property
     def key(self) -> str:
@@ -274,7 +313,7 @@ class Reason(Enum):
 
     @property
     def scope(self) -> Scope:
-        """What the reason removes."""
+        """What the reason is about."""
         return self.value.scope
 
     @property

@@ -26,7 +26,9 @@ from robocache_ros.config import (
 CONTRACT = 1
 
 # Parameters that decide where data comes from and who computes it, but not what comes out.
-_OPERATIONAL = ('topic', 'qos', 'depth', 'backend', 'device_id', 'autostart', 'named')
+_OPERATIONAL = (
+    'topic', 'qos', 'depth', 'backend', 'device_id', 'max_message_bytes', 'autostart', 'named',
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

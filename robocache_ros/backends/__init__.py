@@ -8,28 +8,33 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from robocache_ros.backends.cuda.device import Limits
+    from robocache_ros.backends.workload import Workload
     from robocache_ros.codec.cloud import CloudView
     from robocache_ros.codec.image import ImageView
-    from robocache_ros.resampling import Fused, Resampled, Stream
 
 
 class BackendUnavailable(RuntimeError):
-    """A backend that was asked for by name and can not run here; the text says why."""
+    """A backend can not run here; the text says why, as a phrase, and what to do."""
 
 
-class Backend(Protocol):
+class Operations(Protocol):
     """
     The operations of a frame. Owns workspaces: one thread per instance.
 
     Results are fresh arrays or the caller's `out`; none of them is overwritten by a later call.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What computes: numpy or cuda."""
+        ...
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Voxels of the clouds merged in the order given; `max_points` counts over all."""
@@ -91,27 +96,71 @@ class Backend(Protocol):
         """Several streams resampled at `targets` [B, T], side by side."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds; nothing is computed afterwards."""
+        ...
 
-# name -> 'module:class'; each class is built with the device id and raises BackendUnavailable.
-BACKENDS: dict[str, str] = {'numpy': 'robocache_ros.backends.numpy_backend:NumpyBackend'}
-NAMES = ('auto', 'numpy', 'cuda')
+
+class Backend(Operations, Protocol):
+    """What computes frames, and tells how it does that."""
+
+    def status(self) -> BackendStatus:
+        """What computes now, and why; from any thread."""
+        ...
 
 
-def make_backend(name: str = 'auto', device_id: int = 0) -> tuple[Backend, str]:
-    """Return the backend called `name`, and a phrase that says why it is this one."""
+Opener = Callable[[], Operations]
+
+# What may stand beside NumPy: name -> 'module:function'; see `open_cuda` for what that does.
+ACCELERATORS = {'cuda': 'robocache_ros.backends.cuda.opening:open_cuda'}
+NAMES = ('auto', 'numpy', *ACCELERATORS)
+
+
+def make_backend(
+    name: str = 'auto',
+    device_id: int = 0,
+    workload: Workload | None = None,
+    *,
+    wait: bool = False,
+) -> tuple[Backend, str]:
+    """
+    Return the backend called `name`, and a phrase that says why it is this one now.
+
+    `auto` is CUDA where there is a GPU and it is faster, else NumPy. CUDA takes seconds to get
+    ready: until then NumPy computes, the same bits; `wait` waits for it. `workload`: what the
+    memory of the device is sized for, and what decides what is faster; by default whatever the
+    functions of the package may be called with.
+    Raises ValueError for an unknown name, BackendUnavailable where `cuda` can not run.
+    """
     if name not in NAMES:
         raise ValueError(f"unknown backend '{name}': use one of {', '.join(NAMES)}")
-    if name == 'auto':
-        return _build('numpy', device_id), 'no CUDA kernels in this version'
-    if name not in BACKENDS:
+    backend = _make(name, device_id, workload, wait)
+    return backend, backend.status().reason
+
+
+def _make(name: str, device_id: int, workload: Workload | None, wait: bool) -> Backend:
+    from robocache_ros.backends.numpy_backend import NumpyBackend
+    from robocache_ros.backends.twin import TwinBackend
+    from robocache_ros.backends.workload import Workload
+
+    if name == 'numpy':
+        return NumpyBackend()
+    workload = workload or Workload.general()
+    try:
+        opener = _accelerator('cuda')(device_id, workload.limits)
+        twin = TwinBackend(NumpyBackend, opener, workload, always=name == 'cuda')
+        if wait:
+            twin.wait_until_ready()
+        return twin
+    except BackendUnavailable as missing:
+        if name == 'auto':
+            return NumpyBackend(str(missing))
         raise BackendUnavailable(
-            f"backend '{name}' was asked for, but there are no CUDA kernels in this version: "
-            'use backend: auto or numpy'
-        )
-    return _build(name, device_id), 'as configured'
+            f'backend: {name} was asked for, but {missing}. Or use backend: auto or numpy'
+        ) from missing
 
 
-def _build(name: str, device_id: int) -> Backend:
-    module, _, attribute = BACKENDS[name].partition(':')
-    factory: Callable[[int], Backend] = getattr(import_module(module), attribute)
-    return factory(device_id)
+def _accelerator(name: str) -> Callable[[int, Limits], Opener]:
+    module, _, attribute = ACCELERATORS[name].partition(':')
+    function: Callable[[int, Limits], Opener] = getattr(import_module(module), attribute)
+    return function

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from robocache_ros.backends import numpy_images, numpy_occupancy, numpy_resample, numpy_voxels
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.resampling import Fused, Resampled, Stream
@@ -23,9 +24,17 @@ class NumpyBackend:
 
     name = 'numpy'
 
-    def __init__(self, device_id: int = 0) -> None:
-        del device_id  # there is only one CPU
+    def __init__(self, reason: str = 'as configured') -> None:
+        """`reason`: why it is this backend, for its status."""
+        self._reason = reason
         self._work = Workspace()
+
+    def status(self) -> BackendStatus:
+        """What computes now, and why."""
+        return BackendStatus(self.name, self._reason)
+
+    def close(self) -> None:
+        """Nothing to give back: memory goes with the object."""
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""

@@ -102,6 +102,13 @@ class Config:
         choices=('auto', 'numpy', 'cuda'),
     )
     device_id: int = parameter(0, 'Number of the GPU, for `cuda`.', low=0, high=255)
+    max_message_bytes: int = parameter(
+        64 * 2**20,
+        'What the memory on the GPU is sized for; larger clouds and images are computed on NumPy.',
+        unit='bytes',
+        low=1024,
+        high=2**31 - 1,
+    )
     autostart: bool = parameter(
         True,
         'Configure and activate by itself; with false a lifecycle manager does it.',

@@ -6,25 +6,57 @@ from __future__ import annotations
 
 import pytest
 
-from robocache_ros.backends import BACKENDS, BackendUnavailable, make_backend
+from robocache_ros.backends import ACCELERATORS, BackendUnavailable, make_backend
 from robocache_ros.backends.numpy_backend import NumpyBackend
+from robocache_ros.backends.twin import TwinBackend
 
 
-def test_auto_takes_numpy_and_says_why():
+def no_gpu(device_id, limits):
+    raise BackendUnavailable('no NVIDIA driver is installed: install one')
+
+
+def a_gpu(device_id, limits):
+    return NumpyBackend
+
+
+@pytest.fixture
+def accelerator(monkeypatch):
+    """Put a function of this file in the place of the one that opens CUDA."""
+
+    def put(function):
+        monkeypatch.setitem(ACCELERATORS, 'cuda', f'{__name__}:{function.__name__}')
+
+    return put
+
+
+def test_auto_without_a_gpu_is_numpy_and_says_what_is_missing(accelerator):
+    accelerator(no_gpu)
     backend, reason = make_backend('auto')
-    assert backend.name == 'numpy'
-    assert reason == 'no CUDA kernels in this version'
+    assert isinstance(backend, NumpyBackend)
+    assert reason == backend.status().reason == 'no NVIDIA driver is installed: install one'
+    assert backend.status().healthy
 
 
-def test_numpy_asked_for_is_numpy():
+def test_numpy_asked_for_is_numpy_and_looks_for_no_gpu(monkeypatch):
+    monkeypatch.delitem(ACCELERATORS, 'cuda')
     backend, reason = make_backend('numpy', device_id=3)
     assert isinstance(backend, NumpyBackend)
     assert reason == 'as configured'
 
 
-def test_cuda_asked_for_is_refused_with_the_cause():
-    with pytest.raises(BackendUnavailable, match='no CUDA kernels in this version.*auto or numpy'):
+def test_cuda_asked_for_without_a_gpu_is_refused_with_cause_and_cure(accelerator):
+    accelerator(no_gpu)
+    sentence = 'cuda was asked for, but no NVIDIA driver .*: install one. .* auto or numpy'
+    with pytest.raises(BackendUnavailable, match=sentence):
         make_backend('cuda')
+
+
+@pytest.mark.parametrize('name', ['auto', 'cuda'])
+def test_with_a_gpu_it_is_both(accelerator, name):
+    accelerator(a_gpu)
+    backend, _ = make_backend(name, 1, wait=True)
+    assert isinstance(backend, TwinBackend)
+    backend.close()
 
 
 def test_unknown_names_are_refused_with_the_allowed_set():
@@ -34,8 +66,3 @@ def test_unknown_names_are_refused_with_the_allowed_set():
 
 def test_each_call_makes_a_backend_of_its_own():
     assert make_backend('numpy')[0] is not make_backend('numpy')[0]
-
-
-def test_a_new_backend_is_one_entry(monkeypatch):
-    monkeypatch.setitem(BACKENDS, 'cuda', 'robocache_ros.backends.numpy_backend:NumpyBackend')
-    assert isinstance(make_backend('cuda', 1)[0], NumpyBackend)
