@@ -32,14 +32,6 @@ def missing_fields(clouds: Sequence[CloudView], spec: VoxelSpec) -> tuple[str, .
     return tuple(name for name in spec.fields if not all(cloud.has(name) for cloud in clouds))
 
 
-def resolution_of(name: str, clouds: Sequence[CloudView], spec: VoxelSpec) -> float:
-    """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""
-    if name in spec.resolutions:
-        return spec.resolutions[name]
-    kinds = {cloud.fields[name].dtype.kind for cloud in clouds if cloud.has(name)}
-    return FLOAT_RESOLUTION if 'f' in kinds else INTEGER_RESOLUTION
-
-
 class Fields:
     """
     Columns of the points inside the grid, and the count of values that were left out of them.
