@@ -15,7 +15,7 @@ from robocache_ros.grid import Grid
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from robocache_ros.codec.cloud import CloudView
+    from robocache_ros.codec.cloud import CloudView, Transform
 
 Column3 = tuple[FloatArray, FloatArray, FloatArray]
 
@@ -62,7 +62,10 @@ def locate(work: Workspace, clouds: Sequence[CloudView], grid: Grid, limit: int)
     n = parts[-1].stop if parts else 0
     points = [work.array(f'p{axis}', n, np.float32) for axis in range(3)]
     for cloud, part in zip(clouds, parts, strict=True):
-        cloud.xyz(limit=part.stop - part.start, out=[column[part] for column in points])
+        columns = [column[part] for column in points]
+        cloud.xyz(limit=part.stop - part.start, out=columns)
+        if cloud.transform is not None:
+            _move(work, columns, cloud.transform)
     t = [work.array(f't{axis}', n, np.float32) for axis in range(3)]
     with np.errstate(over='ignore', invalid='ignore'):  # huge and non-finite points are dropped
         for axis in range(3):
@@ -77,6 +80,21 @@ def locate(work: Workspace, clouds: Sequence[CloudView], grid: Grid, limit: int)
         for axis, column in enumerate(t)
     )
     return Located(n, nonfinite, kept, (x, y, z))
+
+
+def _move(work: Workspace, points: Sequence[FloatArray], transform: Transform) -> None:
+    """Move columns x, y, z in place (numerics rule 5): ((r0 x + r1 y) + r2 z) + t, float32."""
+    n = len(points[0])
+    moved = [work.array(f't{axis}', n, np.float32) for axis in range(3)]
+    term = work.array('term', n, np.float32)
+    with np.errstate(over='ignore', invalid='ignore'):  # points that are not finite are dropped
+        for target, row, shift in zip(moved, *transform, strict=True):
+            np.multiply(points[0], row[0], out=target)
+            for column, factor in zip(points[1:], row[1:], strict=True):
+                target += np.multiply(column, factor, out=term)
+            target += shift
+    for target, column in zip(moved, points, strict=True):
+        np.copyto(column, target)
 
 
 def _extremes(columns: Sequence[FloatArray]) -> list[tuple[float, float]]:

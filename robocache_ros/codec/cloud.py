@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.codec.buffers import shown
 from robocache_ros.codec.layout import DATATYPES, FieldView, Layout, decode_layout
+from robocache_ros.interop import DeviceArray, on_host, view
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray, FloatArray
 
@@ -22,6 +23,29 @@ XYZ = ('x', 'y', 'z')
 TIME_CODES = ('i8', 'u8')
 
 _NO_BYTES = np.empty(0, np.uint8)
+
+
+class Transform(NamedTuple):
+    """How the points of a cloud move: p' = rotation p + translation, all float32, in metres."""
+
+    rotation: FloatArray  # [3, 3]
+    translation: FloatArray  # [3]
+
+    @classmethod
+    def from_matrix(cls, matrix: npt.ArrayLike) -> Transform | None:
+        """Round a float64 [4, 4] matrix, the last row 0 0 0 1; None if nothing moves."""
+        exact = np.asarray(matrix, np.float64)
+        if exact.shape != (4, 4) or not np.array_equal(exact[3], (0.0, 0.0, 0.0, 1.0)):
+            raise ValueError(
+                f'a transform is a [4, 4] matrix with the last row 0 0 0 1, got {exact.tolist()}'
+            )
+        with np.errstate(over='ignore'):
+            rounded = exact.astype(np.float32)
+        if not np.isfinite(rounded).all():
+            raise ValueError(f'a transform must be finite as float32, got {exact.tolist()}')
+        if np.array_equal(rounded, np.eye(4)):
+            return None
+        return cls(rounded[:3, :3] + np.float32(0), rounded[:3, 3] + np.float32(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +59,8 @@ class CloudView(Layout):
 
     frame_id: str = ''
     input_origin: Origin = ORIGIN_ZERO
-    columns: Mapping[str, AnyArray] = field(default_factory=dict)  # of from_columns only
+    transform: Transform | None = None  # into the frame of the grid; see `Transform.from_matrix`
+    columns: Mapping[str, AnyArray | DeviceArray] = field(default_factory=dict)  # of from_columns
 
     def has(self, name: str) -> bool:
         """
@@ -99,7 +124,7 @@ class CloudView(Layout):
         """First value of every point where it lies, [n] or [height, width]."""
         held = self.columns.get(name)
         if held is not None:
-            return held
+            return on_host(held)
         source = self.strided(name)
         return source[..., 0] if self.fields[name].count > 1 else source
 
@@ -113,14 +138,15 @@ class CloudView(Layout):
         """
         View of columns that are in memory already: x, y, z and any others, each [n].
 
-        They are held, not copied: do not write to them while the view is in use. Raises
+        They are held, not copied: do not write to them while the view is in use. Those on a GPU
+        are read there by its kernels, and copied to the host by `column` and `xyz`. Raises
         ValueError where they could not be the fields of a message.
         """
-        held = {name: np.asarray(values) for name, values in columns.items()}
+        held = {name: view(values) for name, values in columns.items()}
         _check_columns(held)
         fields = {name: FieldView(values.dtype, 0, 1) for name, values in held.items()}
         n = len(held['x'])
-        return cls(_NO_BYTES, n, 1, 0, 0, fields, {}, frame_id, input_origin, held)
+        return cls(_NO_BYTES, n, 1, 0, 0, fields, {}, frame_id, input_origin, columns=held)
 
 
 def decode_cloud(msg: Any, input_origin: Origin = ORIGIN_ZERO) -> CloudView:
