@@ -38,7 +38,17 @@ typedef unsigned long long u64;
 #define FIRST (static_cast<i64>(blockIdx.x) * blockDim.x + threadIdx.x)
 #define STRIDE (static_cast<i64>(gridDim.x) * blockDim.x)
 
+#define FULL_WARP 0xffffffffu
 #define NO_VALUE_BITS 0x7fc00000u  // of a voxel without a valid value: a constant, never computed
+
+// Reads what other threads may change by atomics at the same time.
+static __device__ __forceinline__ u32 load_relaxed(const u32* at) {
+#ifdef ROBOCACHE_SHIM
+  return __atomic_load_n(at, __ATOMIC_RELAXED);
+#else
+  return *static_cast<const volatile u32*>(at);
+#endif
+}
 
 // ---- bytes of messages
 
@@ -132,7 +142,7 @@ static __device__ __forceinline__ double load_double(const Field& field, u64 at)
 static __device__ __forceinline__ i32 cloud_of(const Points& points, i64 i) {
   const Cloud* clouds = reinterpret_cast<const Cloud*>(points.clouds);
   i32 c = 0;
-  while (i >= clouds[c].end) ++c;
+  while (c + 1 < points.cloud_count && i >= clouds[c].end) ++c;
   return c;
 }
 
@@ -147,13 +157,15 @@ static __device__ __forceinline__ u64 address_of(const Cloud& cloud, const Field
          static_cast<u64>(row * field.row_stride + (k - row * cloud.width) * field.point_stride);
 }
 
+static __device__ __forceinline__ const Field& field_of(const Points& points, i32 cloud, i32 f) {
+  return reinterpret_cast<const Field*>(points.fields)[cloud * points.field_count + f];
+}
+
 // Value of field `f` (3 and up) of point i as float64.
 static __device__ __forceinline__ double value_of(const Points& points, i64 i, i32 f) {
-  const i32 c = points.cloud_count > 1 ? cloud_of(points, i) : 0;
-  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
-  const Field& field =
-      reinterpret_cast<const Field*>(points.fields)[c * points.field_count + f];
-  return load_double(field, address_of(cloud, field, i));
+  const i32 c = cloud_of(points, i);
+  const Field& field = field_of(points, c, f);
+  return load_double(field, address_of(reinterpret_cast<const Cloud*>(points.clouds)[c], field, i));
 }
 
 // ---- points to cells (numerics rules 2, 4 and 5)
@@ -181,11 +193,12 @@ static __device__ __forceinline__ float coordinate(const Cloud& cloud, const Fie
 
 // Reads point i, moves it into the frame of the grid and finds its cell coordinates.
 static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
-  const i32 c = points.cloud_count > 1 ? cloud_of(points, i) : 0;
+  const i32 c = cloud_of(points, i);
   const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
-  const Field* fields = reinterpret_cast<const Field*>(points.fields) + c * points.field_count;
   float p[3];
-  for (i32 axis = 0; axis < 3; ++axis) p[axis] = coordinate(cloud, fields[axis], i, axis);
+  for (i32 axis = 0; axis < 3; ++axis) {
+    p[axis] = coordinate(cloud, field_of(points, c, axis), i, axis);
+  }
   if (cloud.transformed) {
     const float* r = cloud.rotation;
     const float x = p[0], y = p[1], z = p[2];

@@ -56,3 +56,78 @@ POINTS = _struct(
         ('field_count', 'i4'),
     ]
 )
+
+# ---- voxels.cu
+
+MAX_LEVELS = 3
+MAX_FIELDS = 13  # besides x, y, z
+MAX_COLUMNS = 4 * MAX_FIELDS + 5
+
+VOXEL_LEVEL = _struct(
+    [
+        ('words', 'u8'),
+        ('bases', 'u8'),
+        ('sums', 'u8'),
+        ('cells', 'u8'),
+        ('bits', 'i4'),
+        ('shift', 'i4'),
+    ]
+)
+
+VOXEL_FIELD = _struct(
+    [
+        ('inverse', 'f8'),
+        ('sum', 'i4'),
+        ('without', 'i4'),
+        ('least', 'i4'),
+        ('greatest', 'i4'),
+    ]
+)
+
+VOXEL_COLUMN = _struct(
+    [
+        ('address', 'u8'),
+        ('resolution', 'f8'),
+        ('kind', 'i4'),
+        ('slot', 'i4'),
+        ('without', 'i4'),
+    ]
+)
+
+VOXEL_TOTALS = _struct(
+    [
+        ('inside', 'u4'),
+        ('nonfinite', 'u4'),
+        ('ranks', 'u4', MAX_LEVELS),
+        ('value_nonfinite', 'u4', MAX_FIELDS),
+        ('sum_range', 'u4', MAX_FIELDS),
+        ('extreme_range', 'u4', MAX_FIELDS),
+    ]
+)
+
+VOXEL_JOB = _struct(
+    [
+        ('points', POINTS),
+        ('corner', 'f8', 3),
+        ('size', 'f8', 3),
+        ('levels', VOXEL_LEVEL, MAX_LEVELS),
+        ('keys', 'u8'),
+        ('lows', 'u8'),
+        ('steps', 'u8'),
+        ('records', 'u8'),
+        ('counts', 'u8'),
+        ('totals', 'u8'),
+        ('index', 'u8'),
+        ('count', 'u8'),
+        ('table', 'i8'),
+        ('rows', 'i8'),
+        ('level_count', 'i4'),
+        ('record_words', 'i4'),
+        ('count_slot', 'i4'),
+        ('centroid', 'i4'),
+        ('field_count', 'i4'),
+        ('column_count', 'i4'),
+        ('fields', VOXEL_FIELD, MAX_FIELDS),
+        ('columns', VOXEL_COLUMN, MAX_COLUMNS),
+    ]
+)

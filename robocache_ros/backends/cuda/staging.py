@@ -18,23 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robocache_ros.backends.cuda.device import Device, HostMemory, Limits, Memory, Program
+from robocache_ros.backends.cuda.device import Device, Limits, Program
+from robocache_ros.backends.cuda.memory import Grown, padded
 from robocache_ros.samples import AnyArray
 
 # A copy to the device begins while the next chunk is still being filled.
 CHUNK_BYTES = 2 * 2**20
 _FIRST_BYTES = 2**20
 _ALIGNMENT = 16
-
-
-def padded(nbytes: int, alignment: int) -> int:
-    """Round `nbytes` up to a multiple of `alignment`."""
-    return -(-nbytes // alignment) * alignment
-
-
-def bucket(size: int, least: int = 1) -> int:
-    """Return the power of two at or above `size`, at least `least`: few sizes, few programs."""
-    return max(least, 1 << max(size - 1, 0).bit_length())
 
 
 class Parcel:
@@ -70,26 +61,21 @@ class Staging:
     def __init__(self, device: Device, limits: Limits) -> None:
         self.device = device
         self.limits = limits
-        self._host: HostMemory | None = None
-        self._memory: Memory | None = None
+        self._host = Grown(device.allocate_host, _FIRST_BYTES)
+        self._memory = Grown(device.allocate, _FIRST_BYTES)
         self._idle = True  # nothing that was queued may still read the memory
 
     def reserve(self, parcel: Parcel) -> int:
         """Make room for a parcel, and return the address that it will have on the device."""
         if not self._idle:  # the call before this one failed between sending and waiting
             self._wait()
-        if self._host is None or self._memory is None or self._host.nbytes < parcel.nbytes:
-            nbytes = bucket(parcel.nbytes, _FIRST_BYTES)
-            self._host = self._memory = None  # freed first: both sizes may not fit together
-            self._memory = self.device.allocate(nbytes)
-            self._host = self.device.allocate_host(nbytes)
-        return self._memory.address
+        self._host.at_least(parcel.nbytes)
+        return self._memory.at_least(parcel.nbytes).address
 
     def send(self, parcel: Parcel) -> None:
         """Queue the copy of a parcel that room was reserved for."""
-        host, memory = self._host, self._memory
-        if host is None or memory is None:
-            raise ValueError('reserve room for a parcel before sending it')
+        host = self._host.at_least(parcel.nbytes)
+        base = self._memory.at_least(parcel.nbytes).address
         self._idle = False
         sent = 0
         for offset, values in parcel.pieces:
@@ -102,10 +88,10 @@ class Staging:
                 np.copyto(host.array[begin:end].view(values.dtype), part)
                 done += len(part)
                 if end - sent >= CHUNK_BYTES:
-                    self.device.send(host, sent, end - sent, memory.address + sent)
+                    self.device.send(host, sent, end - sent, base + sent)
                     sent = end
         if parcel.nbytes > sent:
-            self.device.send(host, sent, parcel.nbytes - sent, memory.address + sent)
+            self.device.send(host, sent, parcel.nbytes - sent, base + sent)
 
     def run(self, program: Program) -> None:
         """Run a program on the parcel that was sent last, and wait for its end."""

@@ -1,0 +1,487 @@
+// Copyright 2026 the robocache_ros authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sparse voxels: the occupied cells of a grid in ascending order of their linear index, and their
+// values. Occupied cells are bits of a table; the number of bits below a cell is its rank, so the
+// order comes without a sort and the voxels need no hash table.
+//
+//   what           parallel over        per element
+//   mark           N points             find the cell, set its bit, count the tile's new bits
+//   spread_0       tiles of the table   ranks of its bits; lists the cells; clears what comes next
+//   refine_L       N points             rank of the coarse cell and bits of the fine one: next key
+//   spread_L       tiles of the table
+//   accumulate     N points             add values to the record of the voxel
+//   finish         M voxels             record to row; totals
+//
+// A grid of up to 2^26 cells is one table: 4 launches after one clear of cells / 8 bytes. Larger
+// ones, up to 2^36 cells, begin with blocks of cells and refine the occupied ones, twice at most:
+// 6 or 8 launches; no table is larger than 2^26 or 32 bits per point.
+//
+// Bytes, with N points of S bytes, C cells, M voxels of R bytes and rows of W bytes (500 k points of
+// 22 bytes, 0.1 m cells, count, centroid, one mean: 11 MB message, 5 MB table, 134 k x 40 bytes):
+// clear C/8; mark reads N S, writes 12 N and touches the table at random; spread reads C/8 and
+// writes C/64 + 8 M + R M; accumulate reads 12 N, fields from N S, and adds to M R at random; finish
+// reads R M and writes W M, across the bus where rows go to the host. All but the message and the
+// rows stays in the L2 cache of larger GPUs.
+//
+// Sums are of integers, least and greatest values of integers in the order of the floats: atomics
+// in any order give the same bits.
+
+#include "common.cuh"
+
+#define THREADS 256
+#define OUTSIDE 0xffffffffu       // key of a point that is in no cell
+#define MAX_LEVELS 3
+#define MAX_FIELDS 13
+#define MAX_COLUMNS 57            // all channels of all fields, centroid and occupancy
+#define STEPS_PER_CELL 1048576.0  // 2^20
+#define MAX_STEPS 34359738368.0   // 2^35
+#define NONE (-1)                 // a slot of a record that it does not have
+
+// Cells in a block share one base rank, tiles of them are what a thread block scans at once.
+#define BLOCK_BITS 8
+#define TILE_BITS 16
+#define WORDS_PER_BLOCK 4
+#define WORDS_PER_TILE 1024
+
+struct VoxelLevel {
+  u64 words;  // u64[tiles * WORDS_PER_TILE]: a bit per cell
+  u64 bases;  // u32[tiles * THREADS]: occupied cells before each block
+  u64 sums;   // u32[tiles]: occupied cells in each tile
+  u64 cells;  // i64[ranks]: the cells, ascending, as linear index in the grid >> shift
+  i32 bits;   // a cell is a rank of the level before << bits | so many bits of the index
+  i32 shift;  // bits of the index that levels to come add
+};
+
+// Slots of a record: sums in units of 8 bytes, all others of 4; all begin as 0.
+struct VoxelField {
+  double inverse;  // steps per unit
+  i32 sum;
+  i32 without;   // points without a value for the sum
+  i32 least;     // complement of the ordered bits; 0: no value
+  i32 greatest;  // ordered bits; 0: no value
+};
+
+enum ColumnKind : i32 { OCCUPANCY, CENTROID, MEAN, SUM, LEAST, GREATEST };
+
+struct VoxelColumn {
+  u64 address;        // float[rows]
+  double resolution;  // of sums
+  i32 kind;           // ColumnKind
+  i32 slot;           // in the record; of a centroid the axis
+  i32 without;        // slot, of MEAN and SUM
+};
+
+// Counts of one call; those of a field are of points inside the grid.
+struct VoxelTotals {
+  u32 inside;
+  u32 nonfinite;
+  u32 ranks[MAX_LEVELS];
+  u32 value_nonfinite[MAX_FIELDS];
+  u32 sum_range[MAX_FIELDS];      // finite, 2^35 steps or more
+  u32 extreme_range[MAX_FIELDS];  // finite, but not as float32
+};
+
+struct VoxelJob {
+  Points points;
+  double corner[3];  // of the grid, metres
+  double size[3];    // of a cell, metres
+  VoxelLevel levels[MAX_LEVELS];
+  u64 keys;     // u32[N]: cell of each point in the table of the level at hand, or OUTSIDE
+  u64 lows;     // u32[N]: bits of its index that the first level leaves out
+  u64 steps;    // u64[N]: place within its cell, 20 bits per axis
+  u64 records;  // u64[rows * record_words]
+  u64 counts;   // VoxelTotals, cleared ahead of mark
+  u64 totals;   // VoxelTotals, where the host reads it
+  u64 index;    // i64[rows]
+  u64 count;    // u32[rows]
+  i64 table;    // cells of the first level
+  i64 rows;     // at most so many voxels are kept, the lowest
+  i32 level_count;
+  i32 record_words;
+  i32 count_slot;
+  i32 centroid;  // 1: records begin with three sums of steps
+  i32 field_count;
+  i32 column_count;
+  VoxelField fields[MAX_FIELDS];
+  VoxelColumn columns[MAX_COLUMNS];
+};
+
+// ---- what threads do together
+
+static __device__ __forceinline__ u32 lane_of_thread() { return threadIdx.x & 31; }
+
+template <class T>
+static __device__ __forceinline__ T sum_of_warp(T value) {
+  for (i32 other = 16; other > 0; other >>= 1) value += __shfl_xor_sync(FULL_WARP, value, other);
+  return value;
+}
+
+static __device__ __forceinline__ u32 greatest_of_warp(u32 value) {
+  for (i32 other = 16; other > 0; other >>= 1) {
+    value = max(value, __shfl_xor_sync(FULL_WARP, value, other));
+  }
+  return value;
+}
+
+// Sum over the threads before this one; `parts` [THREADS / 32] is shared.
+static __device__ __forceinline__ u32 sum_before(u32 value, u32* parts) {
+  u32 sum = value;
+  for (u32 delta = 1; delta < 32; delta <<= 1) {
+    const u32 lower = __shfl_up_sync(FULL_WARP, sum, delta);
+    if (lane_of_thread() >= delta) sum += lower;
+  }
+  __syncthreads();  // the last use of `parts` is over
+  if (lane_of_thread() == 31) parts[threadIdx.x / 32] = sum;
+  __syncthreads();
+  for (u32 warp = 0; warp < threadIdx.x / 32; ++warp) sum += parts[warp];
+  return sum - value;
+}
+
+// Sum over the block, for all its threads.
+static __device__ __forceinline__ u32 sum_of_block(u32 value, u32* parts) {
+  value = sum_of_warp(value);
+  __syncthreads();
+  if (lane_of_thread() == 0) parts[threadIdx.x / 32] = value;
+  __syncthreads();
+  u32 sum = 0;
+  for (u32 warp = 0; warp < THREADS / 32; ++warp) sum += parts[warp];
+  return sum;
+}
+
+// ---- tables
+
+static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 key) {
+  u32* word = reinterpret_cast<u32*>(level.words) + (key >> 5);
+  const u32 bit = 1u << (key & 31);
+  if (load_relaxed(word) & bit) return;  // most points are not the first of their cell
+  if ((atomicOr(word, bit) & bit) == 0) {
+    atomicAdd(reinterpret_cast<u32*>(level.sums) + (key >> TILE_BITS), 1u);
+  }
+}
+
+static __device__ __forceinline__ u32 rank_of(const VoxelLevel& level, u32 key) {
+  const u64* words = reinterpret_cast<const u64*>(level.words) +
+                     static_cast<u64>(key >> BLOCK_BITS) * WORDS_PER_BLOCK;
+  const u32 at = (key >> 6) & (WORDS_PER_BLOCK - 1);
+  u32 rank = reinterpret_cast<const u32*>(level.bases)[key >> BLOCK_BITS];
+  for (u32 word = 0; word < at; ++word) rank += __popcll(words[word]);
+  return rank + __popcll(words[at] & ((1ull << (key & 63)) - 1));
+}
+
+KERNEL(mark, VoxelJob, THREADS) {
+  __shared__ u32 parts[THREADS / 32];
+  const Points points = job->points;
+  const VoxelLevel level = job->levels[0];
+  const bool centroid = job->centroid;
+  u32* keys = reinterpret_cast<u32*>(job->keys);
+  u32* lows = reinterpret_cast<u32*>(job->lows);
+  u64* steps = reinterpret_cast<u64*>(job->steps);
+  u32 inside = 0, nonfinite = 0;
+  for (i64 i = FIRST; i < points.n; i += STRIDE) {
+    const Located found = locate(points, i);
+    u32 key = OUTSIDE;
+    if (found.inside) {
+      ++inside;
+      const u64 cell = static_cast<u64>(cell_of(points, found));
+      key = static_cast<u32>(cell >> level.shift);
+      mark_cell(level, key);
+      if (level.shift > 0) lows[i] = static_cast<u32>(cell & ((1ull << level.shift) - 1));
+      if (centroid) {
+        u64 packed = 0;
+        for (i32 axis = 0; axis < 3; ++axis) {
+          const float part = found.t[axis] - floorf(found.t[axis]);
+          // floor, not rint, which could reach the next cell
+          const float step = floorf(part * static_cast<float>(STEPS_PER_CELL));
+          packed |= static_cast<u64>(step) << (20 * axis);
+        }
+        steps[i] = packed;
+      }
+    } else if (!found.finite) {
+      ++nonfinite;
+    }
+    keys[i] = key;
+  }
+  inside = sum_of_block(inside, parts);
+  nonfinite = sum_of_block(nonfinite, parts);
+  VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
+  if (threadIdx.x == 0 && inside > 0) atomicAdd(&counts->inside, inside);
+  if (threadIdx.x == 0 && nonfinite > 0) atomicAdd(&counts->nonfinite, nonfinite);
+}
+
+static __device__ __forceinline__ i64 tiles_of(u64 cells) {
+  return static_cast<i64>((cells + (1u << TILE_BITS) - 1) >> TILE_BITS);
+}
+
+static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
+  u64* target = reinterpret_cast<u64*>(address);
+  for (i64 i = FIRST; i < words; i += STRIDE) target[i] = 0;
+}
+
+// Makes room for what the next kernels add to: the records, or the table of the next level.
+static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 number, u32 ranks) {
+  if (number + 1 == job->level_count) {
+    clear_words(job->records, min(static_cast<i64>(ranks), job->rows) * job->record_words);
+    return;
+  }
+  const VoxelLevel& next = job->levels[number + 1];
+  const i64 tiles = tiles_of(static_cast<u64>(ranks) << next.bits);
+  clear_words(next.words, tiles * WORDS_PER_TILE);
+  u32* sums = reinterpret_cast<u32*>(next.sums);
+  for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
+}
+
+// A block takes tiles side by side; the bits before them it sums up from the counts of all tiles,
+// instead of waiting for other blocks.
+static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
+  __shared__ u32 parts[THREADS / 32];
+  const VoxelLevel level = job->levels[number];
+  VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
+  const u64 cells = number == 0 ? static_cast<u64>(job->table)
+                                : static_cast<u64>(counts->ranks[number - 1]) << level.bits;
+  const i64 tiles = tiles_of(cells);
+  const i64 share = (tiles + gridDim.x - 1) / gridDim.x;
+  const i64 first = min(blockIdx.x * share, tiles), end = min(first + share, tiles);
+  const u32* sums = reinterpret_cast<const u32*>(level.sums);
+  u32 before = 0, all = 0;
+  for (i64 tile = threadIdx.x; tile < tiles; tile += THREADS) {
+    const u32 sum = sums[tile];
+    all += sum;
+    if (tile < first) before += sum;
+  }
+  before = sum_of_block(before, parts);
+  all = sum_of_block(all, parts);
+  if (blockIdx.x == 0 && threadIdx.x == 0) counts->ranks[number] = all;
+
+  const i64* coarse = number == 0 ? nullptr
+                                  : reinterpret_cast<const i64*>(job->levels[number - 1].cells);
+  i64* listed = reinterpret_cast<i64*>(level.cells);
+  for (i64 tile = first; tile < end; ++tile) {
+    const u32 in_tile = sums[tile];
+    if (in_tile == 0) continue;  // nobody asks for a rank in there
+    const i64 block = tile * THREADS + threadIdx.x;
+    const u64* words = reinterpret_cast<const u64*>(level.words) + block * WORDS_PER_BLOCK;
+    u64 word[WORDS_PER_BLOCK];
+    u32 own = 0;
+    for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) own += __popcll(word[k] = words[k]);
+    u32 rank = before + sum_before(own, parts);
+    reinterpret_cast<u32*>(level.bases)[block] = rank;
+    for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) {
+      for (u64 rest = word[k]; rest != 0; rest &= rest - 1) {
+        const i64 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
+        listed[rank++] = coarse == nullptr ? key
+                                           : (coarse[key >> level.bits] << level.bits) |
+                                                 (key & ((1ll << level.bits) - 1));
+      }
+    }
+    before += in_tile;
+  }
+  clear_next(job, number, all);
+}
+
+KERNEL(spread_0, VoxelJob, THREADS) { spread(job, 0); }
+KERNEL(spread_1, VoxelJob, THREADS) { spread(job, 1); }
+KERNEL(spread_2, VoxelJob, THREADS) { spread(job, 2); }
+
+static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
+  const VoxelLevel coarse = job->levels[number - 1], level = job->levels[number];
+  u32* keys = reinterpret_cast<u32*>(job->keys);
+  const u32* lows = reinterpret_cast<const u32*>(job->lows);
+  for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
+    if (keys[i] == OUTSIDE) continue;
+    const u32 low = (lows[i] >> level.shift) & ((1u << level.bits) - 1);
+    const u32 key = (rank_of(coarse, keys[i]) << level.bits) | low;
+    mark_cell(level, key);
+    keys[i] = key;
+  }
+}
+
+KERNEL(refine_1, VoxelJob, THREADS) { refine(job, 1); }
+KERNEL(refine_2, VoxelJob, THREADS) { refine(job, 2); }
+
+// ---- values
+
+// Floats as integers of the same order; no finite one gives 0, nor does its complement.
+static __device__ __forceinline__ u32 ordered_of(float value) {
+  const u32 bits = __float_as_uint(value);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
+  return ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered;
+}
+
+// The record that a thread adds to. Where all threads of a warp add to the same one, they sum up
+// first: points in one voxel would wait for each other at every addition. All of a warp call.
+struct Target {
+  u64* record;
+  bool kept;      // there is one
+  bool together;  // the warp has one
+};
+
+static __device__ __forceinline__ bool adds(const Target& target) {
+  return target.together ? lane_of_thread() == 0 : target.kept;
+}
+
+static __device__ __forceinline__ void add_wide(const Target& target, i32 slot, i64 value) {
+  if (target.together) value = sum_of_warp(value);
+  if (adds(target) && value != 0) atomicAdd(target.record + slot, static_cast<u64>(value));
+}
+
+static __device__ __forceinline__ void add(const Target& target, i32 slot, u32 value) {
+  if (target.together) value = sum_of_warp(value);
+  if (adds(target) && value != 0) {
+    atomicAdd(reinterpret_cast<u32*>(target.record) + slot, value);
+  }
+}
+
+static __device__ __forceinline__ void raise(const Target& target, i32 slot, u32 value) {
+  if (target.together) value = greatest_of_warp(value);
+  if (adds(target) && value != 0) {
+    atomicMax(reinterpret_cast<u32*>(target.record) + slot, value);
+  }
+}
+
+// Adds the value of one field of a point. `present`: the point is inside, and its cloud has the
+// field. `left_out` is shared: [MAX_FIELDS] of each of the three counts.
+static __device__ __forceinline__ void add_value(const VoxelField& field, const Target& target,
+                                                 bool present, double value, u32* left_out) {
+  const bool finite = fabs(value) <= 1.7976931348623157e308;
+  if (present && !finite) atomicAdd(left_out, 1u);
+  if (field.sum != NONE) {
+    const double steps = rint(value * field.inverse);  // exact before rint: a power of two
+    const bool summed = present && fabs(steps) < MAX_STEPS;
+    if (present && finite && !summed) atomicAdd(left_out + MAX_FIELDS, 1u);
+    add_wide(target, field.sum, summed ? static_cast<i64>(steps) : 0);
+    add(target, field.without, summed ? 0 : 1);
+  }
+  if (field.least != NONE || field.greatest != NONE) {
+    const float narrow = static_cast<float>(value) + 0.0f;  // a tiny negative one became -0
+    const bool compared = present && is_finite(narrow);
+    if (present && finite && !compared) atomicAdd(left_out + 2 * MAX_FIELDS, 1u);
+    if (field.least != NONE) raise(target, field.least, compared ? ~ordered_of(narrow) : 0);
+    if (field.greatest != NONE) raise(target, field.greatest, compared ? ordered_of(narrow) : 0);
+  }
+}
+
+KERNEL(accumulate, VoxelJob, THREADS) {
+  __shared__ u32 left_out[3 * MAX_FIELDS];
+  if (threadIdx.x < 3 * MAX_FIELDS) left_out[threadIdx.x] = 0;
+  __syncthreads();
+  const Points points = job->points;
+  const VoxelLevel level = job->levels[job->level_count - 1];
+  const i64 rows = job->rows;
+  const u32* keys = reinterpret_cast<const u32*>(job->keys);
+  const u64* packed = reinterpret_cast<const u64*>(job->steps);
+  u64* records = reinterpret_cast<u64*>(job->records);
+  const i32 record_words = job->record_words, count_slot = job->count_slot;
+  const i32 field_count = job->field_count;
+  const bool centroid = job->centroid;
+  // Whole warps stay in the loop, for what they do together.
+  for (i64 start = FIRST - threadIdx.x; start < points.n; start += STRIDE) {
+    const i64 i = start + threadIdx.x;
+    const u32 key = i < points.n ? keys[i] : OUTSIDE;
+    const bool inside = key != OUTSIDE;
+    const u32 rank = inside ? rank_of(level, key) : OUTSIDE;
+    const u32 leader = __shfl_sync(FULL_WARP, rank, 0);
+    Target target;
+    target.kept = rank < rows;
+    target.together = __all_sync(FULL_WARP, rank == leader && target.kept);
+    target.record = records + static_cast<i64>(target.kept ? rank : 0) * record_words;
+    add(target, count_slot, 1);
+    if (centroid) {
+      const u64 steps = inside ? packed[i] : 0;
+      for (i32 axis = 0; axis < 3; ++axis) {
+        add_wide(target, axis, static_cast<i64>((steps >> (20 * axis)) & 0xfffff));
+      }
+    }
+    const i32 c = inside ? cloud_of(points, i) : 0;
+    for (i32 f = 0; f < field_count; ++f) {
+      double value = 0.0;
+      bool present = false;
+      if (inside) {
+        const Field& field = field_of(points, c, 3 + f);
+        present = field.type != ABSENT;
+        if (present) {
+          const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+          value = load_double(field, address_of(cloud, field, i));
+        }
+      }
+      add_value(job->fields[f], target, present, value, left_out + f);
+    }
+  }
+  __syncthreads();
+  u32* counts = reinterpret_cast<VoxelTotals*>(job->counts)->value_nonfinite;
+  if (threadIdx.x < 3 * MAX_FIELDS && left_out[threadIdx.x] > 0) {
+    atomicAdd(counts + threadIdx.x, left_out[threadIdx.x]);
+  }
+}
+
+// ---- rows
+
+// a / b of numbers that are not negative; several times cheaper where 32 bits hold them.
+static __device__ __forceinline__ i64 quotient(i64 a, i64 b) {
+  if ((a | b) >> 32 == 0) return static_cast<u32>(a) / static_cast<u32>(b);
+  return a / b;
+}
+
+static __device__ __forceinline__ double centroid_of(const VoxelJob* job, const u64* record,
+                                                     u32 count, i64 cell, i32 axis) {
+  const i64 row = quotient(cell, job->points.dims[0]);
+  const i64 layer = quotient(row, job->points.dims[1]);
+  const i64 at = axis == 0   ? cell - row * job->points.dims[0]
+                 : axis == 1 ? row - layer * job->points.dims[1]
+                             : layer;
+  double center = static_cast<double>(static_cast<i64>(record[axis])) / static_cast<double>(count);
+  center = (center + 0.5) / STEPS_PER_CELL;
+  center = (center + static_cast<double>(at)) * job->size[axis];
+  return center + job->corner[axis];
+}
+
+static __device__ __forceinline__ float value_of_column(const VoxelJob* job,
+                                                        const VoxelColumn& column,
+                                                        const u64* record, u32 count, i64 cell) {
+  const u32* small = reinterpret_cast<const u32*>(record);
+  if (column.kind == OCCUPANCY) return 1.0f;
+  if (column.kind == CENTROID) {
+    return static_cast<float>(centroid_of(job, record, count, cell, column.slot));
+  }
+  if (column.kind == LEAST || column.kind == GREATEST) {
+    const u32 found = small[column.slot];
+    if (found == 0) return __uint_as_float(NO_VALUE_BITS);
+    return __uint_as_float(bits_of_ordered(column.kind == LEAST ? ~found : found));
+  }
+  const u32 valid = count - small[column.without];
+  if (valid == 0) return __uint_as_float(NO_VALUE_BITS);
+  double total = static_cast<double>(static_cast<i64>(record[column.slot]));
+  if (column.kind == MEAN) total /= static_cast<double>(valid);
+  return static_cast<float>(total * column.resolution);
+}
+
+KERNEL(finish, VoxelJob, THREADS) {
+  const VoxelTotals* counts = reinterpret_cast<const VoxelTotals*>(job->counts);
+  const i32 last = job->level_count - 1;
+  const i64 rows = min(static_cast<i64>(counts->ranks[last]), job->rows);
+  const i64* cells = reinterpret_cast<const i64*>(job->levels[last].cells);
+  const u64* records = reinterpret_cast<const u64*>(job->records);
+  const i32 record_words = job->record_words, count_slot = job->count_slot;
+  const i32 column_count = job->column_count;
+  i64* index_out = reinterpret_cast<i64*>(job->index);
+  u32* count_out = reinterpret_cast<u32*>(job->count);
+  for (i64 row = FIRST; row < rows; row += STRIDE) {
+    const u64* record = records + row * record_words;
+    const i64 cell = cells[row];
+    const u32 count = reinterpret_cast<const u32*>(record)[count_slot];
+    index_out[row] = cell;
+    count_out[row] = count;
+    for (i32 c = 0; c < column_count; ++c) {
+      const VoxelColumn& column = job->columns[c];
+      reinterpret_cast<float*>(column.address)[row] =
+          value_of_column(job, column, record, count, cell);
+    }
+  }
+  if (blockIdx.x == 0 && threadIdx.x < sizeof(VoxelTotals) / sizeof(u32)) {
+    reinterpret_cast<u32*>(job->totals)[threadIdx.x] =
+        reinterpret_cast<const u32*>(counts)[threadIdx.x];
+  }
+}
