@@ -220,7 +220,7 @@ static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
 
 // Makes room for what the next kernels add to: the records, or the table of the next level.
 static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 number, u32 ranks) {
-  if (number + 1 == job->level_count) {
+  if (number + 1 == MAX_LEVELS || number + 1 == job->level_count) {
     clear_words(job->records, min(static_cast<i64>(ranks), job->rows) * job->record_words);
     return;
   }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
-from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, POINTS
+from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS, POINTS
 from robocache_ros.backends.cuda.staging import Parcel
 from robocache_ros.backends.numpy_cells import slices
 from robocache_ros.codec.cloud import XYZ
@@ -21,7 +21,6 @@ from robocache_ros.interop import DeviceArray
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
-MAX_FIELDS = 13  # besides x, y, z
 _TYPES = {code: number for number, code in DATATYPES.items()}
 
 

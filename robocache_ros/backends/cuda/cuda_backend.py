@@ -4,11 +4,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from robocache_ros.backends import numpy_voxels
 from robocache_ros.backends.cuda.device import Device, Limits
 from robocache_ros.backends.cuda.staging import Staging
-from robocache_ros.grid import SparseVoxels
+from robocache_ros.backends.cuda.voxels import Voxelizer
+from robocache_ros.grid import SparseVoxels, VoxelSpec
 from robocache_ros.samples import AnyArray
+
+if TYPE_CHECKING:
+    from robocache_ros.codec.cloud import CloudView
 
 
 class CudaBackend:
@@ -23,7 +30,12 @@ class CudaBackend:
 
     def __init__(self, device: Device, limits: Limits) -> None:
         self._device = device
-        self._staging = Staging(device, limits)
+        staging = Staging(device, limits)
+        self._voxels = Voxelizer(staging)
+
+    def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
+        """Occupied voxels of the clouds."""
+        return self._voxels.voxelize(clouds, spec)
 
     def densify(
         self, voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None

@@ -1,0 +1,81 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a voxel: what is accumulated for the channels, and the columns made of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from robocache_ros.backends.cuda.device import OverLimit
+from robocache_ros.backends.cuda.jobs import MAX_FIELDS
+from robocache_ros.backends.numpy_fields import resolution_of
+from robocache_ros.grid import Channel, VoxelSpec
+
+if TYPE_CHECKING:
+    from robocache_ros.codec.cloud import CloudView
+
+_NONE = -1
+_OCCUPANCY, _CENTROID, _MEAN, _SUM, _LEAST, _GREATEST = range(6)  # ColumnKind
+_AXES = 3
+
+
+def describe_record(job: Any, spec: VoxelSpec, clouds: Sequence[CloudView]) -> None:
+    """
+    Write to a VOXEL_JOB the layout of a record and of the columns, all but their addresses.
+
+    Sums of 8 bytes come first, those of the centroid ahead of all; slots of 4 bytes follow.
+    """
+    kinds = _kinds_by_field(spec)
+    centroid = any(channel.kind == 'centroid' for channel in spec.channels)
+    wide = count(_AXES if centroid else 0)
+    sums = {name: next(wide) for name, of_field in kinds.items() if of_field & {'mean', 'sum'}}
+    small = count(2 * next(wide))
+    job['centroid'], job['count_slot'] = centroid, next(small)
+    for field, (name, of_field) in zip(job['fields'], kinds.items()):  # noqa: B905 - fewer fields
+        field['inverse'] = 1.0 / resolution_of(name, clouds, spec)
+        field['sum'] = sums.get(name, _NONE)
+        field['without'] = next(small) if name in sums else _NONE
+        field['least'] = next(small) if 'min' in of_field else _NONE
+        field['greatest'] = next(small) if 'max' in of_field else _NONE
+    job['record_words'] = -(-next(small) // 2)
+    job['field_count'] = len(kinds)
+    _describe_columns(job, spec.channels, list(kinds))
+
+
+def _kinds_by_field(spec: VoxelSpec) -> dict[str, set[str]]:
+    names = spec.fields
+    if len(names) > MAX_FIELDS:
+        raise OverLimit(f'channels of {len(names)} point fields, the device takes {MAX_FIELDS}')
+    return {name: {c.kind for c in spec.channels if c.field == name} for name in names}
+
+
+def _describe_columns(job: Any, channels: Sequence[Channel], names: Sequence[str]) -> None:
+    columns = iter(job['columns'])
+    number = 0
+    for channel in channels:
+        if channel.kind == 'count':
+            continue
+        for axis, _ in enumerate(channel.columns):
+            column = next(columns)
+            field = job['fields'][names.index(channel.field)] if channel.field else None
+            column['kind'], column['slot'] = _source(channel.kind, axis, field)
+            if channel.kind in ('mean', 'sum'):
+                column['without'] = field['without']
+                column['resolution'] = 1.0 / field['inverse']
+            number += 1
+    job['column_count'] = number
+
+
+def _source(kind: str, axis: int, field: Any) -> tuple[int, int]:
+    """Kind of a column, and the slot that it is made of; of a centroid the axis."""
+    if kind == 'occupancy':
+        return _OCCUPANCY, _NONE
+    if kind == 'centroid':
+        return _CENTROID, axis
+    if kind == 'min':
+        return _LEAST, field['least']
+    if kind == 'max':
+        return _GREATEST, field['greatest']
+    return (_MEAN if kind == 'mean' else _SUM), field['sum']
