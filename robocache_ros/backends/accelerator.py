@@ -93,9 +93,10 @@ class Accelerator:
         if self.off is not None:
             return self.off.reason
         if self._cuda is None:
+            reason = Reason.GPU_RESOURCES if self.opening.cause else Reason.WARMING_UP
             if not opening and not self._closed.is_set() and self.opening.wait_sec == 0:
                 self._thread = self._begin()
-            return Reason.GPU_RESOURCES if self.opening.cause else Reason.WARMING_UP
+            return reason
         least = self.crossover.get(op)
         if least is None or size < least:
             return Reason.BELOW_CROSSOVER
