@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -14,7 +15,8 @@ import numpy.typing as npt
 from robocache_ros.backends import Backend, make_backend
 from robocache_ros.batch import Batch, make_batch
 from robocache_ros.grid import MAX_POINTS, Channel, Grid, SparseVoxels, VoxelSpec
-from robocache_ros.points import as_cloud
+from robocache_ros.interop import Kind, kind_of
+from robocache_ros.points import as_cloud, kind_of_points
 from robocache_ros.resampling import DEFAULT_MAX_GAP_NS, DTYPES, Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -29,6 +31,7 @@ def voxelize(
     channels: Sequence[str] = ('count',),
     fields: Sequence[str] | None = None,
     dense: bool = False,
+    transform: npt.ArrayLike | None = None,
     max_points: int = MAX_POINTS,
     max_voxels: int = MAX_POINTS,
     resolutions: Mapping[str, float] | None = None,
@@ -43,11 +46,17 @@ def voxelize(
     mean_F, min_F, max_F, sum_F with F any field. Points outside are left out and counted in
     `.stats`; of more than `max_points` the first ones are used, of more than `max_voxels` those
     with the lowest indices stay (a dense grid has all). `resolutions`: steps in which a field is
-    summed, powers of two; default 1 for integers and 2^-18 for floats.
+    summed, powers of two; default 1 for integers and 2^-18 for floats. `transform`: [4, 4], any
+    affine map into the frame of the grid, rounded to float32.
     Dense: count has to be a channel; empty cells and voxels without a valid value are 0.
+
+    Arrays may be NumPy's, torch's, CuPy's, or any that speak DLPack; they are read where they
+    are, and results are of the same kind in the same place (torch: uint32 as int32). Arrays on a
+    GPU that its backend can not take are copied to the CPU and the results back: the same bits.
     Raises ValueError, or Rejected for a malformed message.
     """
-    cloud = as_cloud(points, fields)
+    cloud = as_cloud(points, fields, transform)
+    kind = kind_of_points(points)
     spec = VoxelSpec(
         Grid.from_range(voxel_size, point_cloud_range),
         tuple(Channel.parse(name) for name in channels),
@@ -62,8 +71,36 @@ def voxelize(
             f'channels {list(channels)} need the fields {lacking}; the points have {usable} '
             '(64-bit integers are times and no values)'
         )
-    run = _backend(backend)
-    return run.voxelize_dense([cloud], spec) if dense else run.voxelize([cloud], spec)
+    run = _backend(backend, kind.device_id)
+    if dense:
+        grid: FloatArray = kind.give(run.voxelize_dense([cloud], spec))
+        return grid
+    return _voxels_of_kind(run.voxelize([cloud], spec), kind)
+
+
+def occupancy(
+    points: Any,
+    *,
+    voxel_size: float | Sequence[float],
+    point_cloud_range: Sequence[float],
+    packed: bool = False,
+    transform: npt.ArrayLike | None = None,
+    max_points: int = MAX_POINTS,
+    backend: str = 'auto',
+) -> AnyArray:
+    """
+    Cells with at least one point: uint8 [nz, ny, nx] of 0 and 1, of the kind of `points`.
+
+    `packed`: uint8 [ceil(cells / 8)], the cell of linear index i (z-major, x fastest) in bit
+    i % 8 of byte i // 8. The other arguments, and what is raised, as for `voxelize`.
+    """
+    cloud = as_cloud(points, None, transform)
+    kind = kind_of_points(points)
+    grid = Grid.from_range(voxel_size, point_cloud_range)
+    spec = VoxelSpec(grid, (Channel.parse('occupancy'),), max_points)
+    run = _backend(backend, kind.device_id)
+    cells: AnyArray = kind.give(run.occupancy([cloud], grid, spec.max_points, packed))
+    return cells
 
 
 def resample(
@@ -90,19 +127,21 @@ def resample(
     Samples with a value that is not finite or 2^126 and more are left out whole and counted in
     `dropped`, as are quaternions with a squared norm outside 0.5 .. 2.
     `out_dtype`: float32, float16 or bfloat16 (uint16 bits), rounded to nearest even.
+    Arrays may be of any kind, as for `voxelize`; results are of the kind of `values`, with
+    bfloat16 as itself in torch.
     Raises ValueError, naming stream and row, for anything that does not fit.
     """
-    stream = Stream(
-        _as_array(times), _as_array(values), rule=rule, max_gap_ns=max_gap_ns, dtype=dtype
-    )
+    samples: Any = {'times': times, 'values': values}
+    stream = Stream(**samples, rule=rule, max_gap_ns=max_gap_ns, dtype=dtype)
     batch = make_batch((stream,), targets)
-    run = _backend(backend)
+    kind = kind_of(values)
+    run = _backend(backend, kind.device_id)
     _check_out_dtype(out_dtype)
     if batch.usable[0] is None:
         result = _resample(run, batch.streams[0], batch.targets, out_dtype)
     else:
         result = _resample_rows(run, batch, out_dtype)
-    return _each_array(result, lambda array: array[0]) if batch.single else result
+    return _of_kind(result, kind, batch.single)
 
 
 def fuse(
@@ -116,10 +155,12 @@ def fuse(
     Several streams at the target times, side by side in one array [B, T, F].
 
     Each stream is what `resample` makes of it, to the bit; see there for what a `Stream`, or a
-    plain tuple of its fields, may hold. Results have no batch axis where the streams have none.
+    plain tuple of its fields, may hold. Results have no batch axis where the streams have none,
+    and are of the kind of the first stream's values.
     """
     batch = make_batch(streams, targets)
-    run = _backend(backend)
+    kind = kind_of(Stream(*streams[0]).values)
+    run = _backend(backend, kind.device_id)
     _check_out_dtype(out_dtype)
     if all(mask is None for mask in batch.usable):
         fused = run.fuse(batch.streams, batch.targets, out_dtype=out_dtype)
@@ -129,7 +170,7 @@ def fuse(
             for b in range(len(batch.targets))
         ]
         fused = _joined(rows)._replace(dropped=batch.dropped)
-    return _each_array(fused, lambda array: array[0]) if batch.single else fused
+    return _of_kind(fused, kind, batch.single)
 
 
 def _resample(run: Backend, stream: Stream, targets: IntArray, out_dtype: str) -> Resampled:
@@ -155,12 +196,21 @@ def _resample_rows(run: Backend, batch: Batch, out_dtype: str) -> Resampled:
     return _joined(rows)._replace(dropped=batch.dropped[0])
 
 
+def _voxels_of_kind(voxels: SparseVoxels, kind: Kind) -> SparseVoxels:
+    columns = {name: kind.give(values) for name, values in voxels.columns.items()}
+    index, count = kind.give(voxels.index), kind.give(voxels.count)
+    return replace(voxels, index=index, count=count, columns=columns)
+
+
 _Result = TypeVar('_Result', Resampled, Fused)
 
 
-def _each_array(result: _Result, change: Callable[[AnyArray], AnyArray]) -> _Result:
+def _of_kind(result: _Result, kind: Kind, single: bool) -> _Result:
+    """Arrays of the caller's kind, without batch axis where the caller has none."""
     arrays: dict[str, Any] = {
-        k: change(v) for k, v in result._asdict().items() if isinstance(v, np.ndarray)
+        name: kind.give(array[0] if single else array)
+        for name, array in result._asdict().items()
+        if hasattr(array, 'dtype')
     }
     return result._replace(**arrays)
 
@@ -172,17 +222,20 @@ def _joined(rows: Sequence[_Result]) -> _Result:
     return rows[0]._replace(**arrays)
 
 
-def _backend(name: str) -> Backend:
-    known: dict[str, Backend] = _local.__dict__.setdefault('backends', {})
-    if name not in known:
-        known[name] = make_backend(name)[0]
-    return known[name]
+def _backend(name: str, device_id: int | None) -> Backend:
+    """Backend for arrays on the GPU `device_id`, or on the host; one for each thread."""
+    if name == 'numpy' and device_id is not None:
+        raise ValueError(
+            f"backend 'numpy' computes on the CPU, and the arrays are on GPU {device_id}: "
+            "use 'auto' or 'cuda', or bring them to the CPU"
+        )
+    known: dict[tuple[str, int], Backend] = _local.__dict__.setdefault('backends', {})
+    key = name, device_id or 0
+    if key not in known:
+        known[key] = make_backend(*key)[0]
+    return known[key]
 
 
 def _check_out_dtype(name: str) -> None:
     if name not in DTYPES:
         raise ValueError(f'out_dtype {name!r} is not one of {", ".join(DTYPES)}')
-
-
-def _as_array(values: npt.ArrayLike) -> AnyArray:
-    return np.asarray(values)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from robocache_ros.backends.numpy_half import widen
 from robocache_ros.backends.numpy_slerp import squared_norm
+from robocache_ros.interop import is_bfloat16, on_host
 from robocache_ros.resampling import RULES, Stream, stored_dtype
 from robocache_ros.samples import AnyArray, IntArray
 
@@ -81,7 +82,8 @@ def _checked(stream: Stream, name: str) -> Stream:
     if not isinstance(gap, (int, np.integer)) or not 0 <= gap < MAX_TIME_NS:
         raise ValueError(f'{name}: max_gap_ns = {gap} is not an integer in 0 .. 2^62')
     times = _times(stream.times, f'{name}: times')
-    values = np.asarray(stream.values)
+    values = on_host(stream.values)
+    named = 'bfloat16' if stream.dtype is None and is_bfloat16(stream.values) else stream.dtype
     if values.dtype == np.float64:
         with np.errstate(over='ignore'):  # infinite afterwards, and dropped as such
             values = values.astype(np.float32)
@@ -90,7 +92,7 @@ def _checked(stream: Stream, name: str) -> Stream:
     if values.dtype == np.float32:
         values = values + np.float32(0.0)  # no -0, as the codec of the node has none
     try:
-        stored = stored_dtype(values, stream.dtype)
+        stored = stored_dtype(values, named)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
     if values.ndim not in (2, 3) or times.shape not in (values.shape[:-1], values.shape[-2:-1]):
@@ -104,7 +106,7 @@ def _checked(stream: Stream, name: str) -> Stream:
 
 
 def _times(times: npt.ArrayLike, name: str) -> IntArray:
-    array = np.asarray(times)
+    array = on_host(times)
     if array.ndim not in (1, 2):
         raise ValueError(f'{name} of shape {list(array.shape)}: one or two axes are needed')
     if array.size == 0:

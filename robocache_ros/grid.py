@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from robocache_ros.interop import kind_of
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -133,9 +134,10 @@ class Grid:
         return index - rows * self.dims[0], rows - iz * self.dims[1], iz
 
     def centers(self, index: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Centres x, y, z (float32[M], metres) of linear indices int64[M]."""
+        """Centres x, y, z (float32[M], metres) of linear indices int64[M], of their kind."""
+        give = kind_of(index).give
         (ix, iy, iz), (tx, ty, tz) = self.unravel(index), self.center_tables
-        return tx.take(ix), ty.take(iy), tz.take(iz)
+        return give(tx).take(ix), give(ty).take(iy), give(tz).take(iz)
 
 
 def _three(value: float | Sequence[float]) -> tuple[float, float, float]:
@@ -278,7 +280,11 @@ class PointStats:
 
 @dataclass(frozen=True, eq=False)
 class SparseVoxels:
-    """The occupied voxels of a grid, ascending by linear index (z-major, x fastest)."""
+    """
+    The occupied voxels of a grid, ascending by linear index (z-major, x fastest).
+
+    From the functions of the package, arrays are of the kind of the points: see `voxelize`.
+    """
 
     grid: Grid
     index: IntArray  # int64[M]

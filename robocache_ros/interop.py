@@ -62,13 +62,11 @@ class Kind(Protocol):
 def kind_of(array: Any) -> Kind:
     """Kind of an array; NumPy for all that only NumPy makes an array of, such as lists."""
     torch, cupy = sys.modules.get('torch'), sys.modules.get('cupy')
-    if isinstance(array, np.ndarray):
-        return NUMPY
     if torch is not None and isinstance(array, torch.Tensor):
         return TorchKind(torch, array.device)
     if cupy is not None and isinstance(array, cupy.ndarray):
         return CupyKind(cupy, int(array.device.id))
-    if hasattr(array, '__dlpack__'):
+    if hasattr(array, '__dlpack__') and not isinstance(array, np.ndarray):
         return DlpackKind(array)
     return NUMPY
 
@@ -92,7 +90,7 @@ def is_bfloat16(array: Any) -> bool:
 class NumpyKind:
     """NumPy's own arrays."""
 
-    device_id = None
+    device_id: int | None = None
 
     def view(self, array: Any) -> AnyArray:
         """Return the array; of anything else that NumPy understands, such as lists, a copy."""
@@ -113,7 +111,7 @@ class TorchKind:
     def __init__(self, torch: Any, device: Any) -> None:
         if device.type not in ('cpu', 'cuda'):
             raise ValueError(f'a tensor on the device {device}: bring it to the CPU or to CUDA')
-        self.device_id = None if device.type == 'cpu' else int(device.index)
+        self.device_id: int | None = None if device.type == 'cpu' else int(device.index)
         self._torch = torch
         self._device = device
 
@@ -153,14 +151,15 @@ class CupyKind:
     """Arrays of CuPy; bfloat16 comes back as uint16, as from NumPy."""
 
     def __init__(self, cupy: Any, device_id: int) -> None:
-        self.device_id = device_id
+        self.device_id: int | None = device_id
         self._cupy = cupy
 
     def view(self, array: Any) -> DeviceArray:
         """Return where the array lies."""
         bits = array.view(np.uint16) if is_bfloat16(array) else array
+        device_id = int(bits.device.id)
         place = int(bits.data.ptr), tuple(bits.shape), tuple(bits.strides)
-        return DeviceArray(*place, np.dtype(bits.dtype), self.device_id, bits, bits.get)
+        return DeviceArray(*place, np.dtype(bits.dtype), device_id, bits, bits.get)
 
     def give(self, array: Any) -> Any:
         """Return an array of the device as it is, one of the host in memory of the device."""
@@ -171,7 +170,7 @@ class CupyKind:
 class DlpackKind:
     """Arrays of any other library that NumPy can read; back by its array API namespace."""
 
-    device_id = None
+    device_id: int | None = None
 
     def __init__(self, array: Any) -> None:
         device = int(array.__dlpack_device__()[0])

@@ -5,22 +5,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from robocache_ros.codec.cloud import XYZ, CloudView, decode_cloud
+from robocache_ros.codec.cloud import XYZ, CloudView, Transform, decode_cloud
+from robocache_ros.interop import DeviceArray, Kind, is_bfloat16, kind_of, on_host, view
 from robocache_ros.samples import AnyArray
 
+_Column = AnyArray | DeviceArray
 
-def as_cloud(points: Any, fields: Sequence[str] | None = None) -> CloudView:
+
+def as_cloud(points: Any, fields: Sequence[str] | None = None, transform: Any = None) -> CloudView:
     """
     View of points in any of these forms; ValueError or Rejected for anything else.
 
     An array [N, 3+] with columns x, y, z and then those named by `fields`; a tuple of such columns
     [N] each; a mapping or structured array of columns by name; a PointCloud2 message; a view.
+    Arrays may be of any kind that `interop` knows, and are not copied. `transform`: matrix [4, 4]
+    that moves the points.
     """
+    cloud = _as_cloud(points, fields)
+    if transform is None:
+        return cloud
+    return replace(cloud, transform=Transform.from_matrix(on_host(transform)))
+
+
+def kind_of_points(points: Any) -> Kind:
+    """Kind of the arrays that points consist of, which is the one of their first column."""
+    if isinstance(points, CloudView):
+        points = getattr(points.columns.get('x'), 'owner', None)
+    elif isinstance(points, Mapping):
+        points = next(iter(points.values()), None)
+    elif isinstance(points, tuple):
+        points = next(iter(points), None)
+    return kind_of(points)
+
+
+def _as_cloud(points: Any, fields: Sequence[str] | None) -> CloudView:
     if isinstance(points, CloudView):
         return points
     if hasattr(points, 'point_step'):
@@ -31,16 +54,18 @@ def as_cloud(points: Any, fields: Sequence[str] | None = None) -> CloudView:
     if isinstance(points, Mapping):
         if fields is not None:
             raise ValueError('fields names the columns of an array; these points have names')
-        return CloudView.from_columns(_with_float_xyz(points))
+        return _of_columns(points)
     if isinstance(points, tuple):
-        return CloudView.from_columns(_named([np.asarray(column) for column in points], fields))
-    rows = np.asarray(points)
+        return _of_columns(_named(points, fields))
+    rows = _seen(points, 'points of')
     if rows.ndim != 2:
         raise ValueError(f'points need the shape [N, 3] or wider, got {list(rows.shape)}')
-    return CloudView.from_columns(_named(list(rows.T), fields))
+    if isinstance(rows, DeviceArray):
+        return _of_columns(_named([points[:, k] for k in range(rows.shape[1])], fields))
+    return _of_columns(_named(list(rows.T), fields))
 
 
-def _named(columns: Sequence[AnyArray], fields: Sequence[str] | None) -> Mapping[str, AnyArray]:
+def _named(columns: Sequence[Any], fields: Sequence[str] | None) -> Mapping[str, Any]:
     names = (*XYZ, *(fields or ()))
     if len(columns) < 3 or (fields is not None and len(names) != len(columns)):
         raise ValueError(
@@ -48,13 +73,29 @@ def _named(columns: Sequence[AnyArray], fields: Sequence[str] | None) -> Mapping
         )
     if len(set(names)) != len(names):
         raise ValueError(f'fields repeats a name: {", ".join(names)}')
-    return _with_float_xyz(dict(zip(names, columns, strict=False)))
+    return dict(zip(names, columns, strict=False))
 
 
-def _with_float_xyz(columns: Mapping[str, npt.ArrayLike]) -> Mapping[str, AnyArray]:
-    """Integers and floats of other sizes as float64, which holds them all as coordinates."""
-    arrays = {name: np.asarray(values) for name, values in columns.items()}
-    for name in XYZ:
-        if name in arrays and arrays[name].dtype.name not in ('float32', 'float64'):
-            arrays[name] = arrays[name].astype(np.float64)
-    return arrays
+def _of_columns(columns: Mapping[str, Any]) -> CloudView:
+    seen = {name: _column(name, values) for name, values in columns.items()}
+    places = {getattr(values, 'device_id', None) for values in seen.values()}
+    if len(places) > 1:
+        named = sorted('the CPU' if place is None else f'GPU {place}' for place in places)
+        raise ValueError(f'columns on {" and ".join(named)}: all have to be on one of them')
+    return CloudView.from_columns(seen)
+
+
+def _column(name: str, values: Any) -> _Column:
+    """Coordinates that are integers or floats of other sizes as float64, which holds them all."""
+    column = _seen(values, f'column {name!r} of')
+    if name not in XYZ or column.dtype.name in ('float32', 'float64'):
+        return column
+    if isinstance(column, DeviceArray):
+        raise ValueError(f'column {name!r} on a GPU is {column.dtype}, not float32 or float64')
+    return column.astype(np.float64)
+
+
+def _seen(values: Any, what: str) -> _Column:
+    if is_bfloat16(values):
+        raise ValueError(f'{what} bfloat16, which no point field can hold: use float32')
+    return view(values)

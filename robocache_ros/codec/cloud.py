@@ -131,7 +131,7 @@ class CloudView(Layout):
     @classmethod
     def from_columns(
         cls,
-        columns: Mapping[str, npt.ArrayLike],
+        columns: Mapping[str, npt.ArrayLike | DeviceArray],
         frame_id: str = '',
         input_origin: Origin = ORIGIN_ZERO,
     ) -> CloudView:
@@ -195,7 +195,7 @@ def _copy(source: AnyArray, target: AnyArray) -> None:
         np.copyto(target, source, casting='same_kind')
 
 
-def _check_columns(columns: Mapping[str, AnyArray]) -> None:
+def _check_columns(columns: Mapping[str, AnyArray | DeviceArray]) -> None:
     for name in XYZ:
         if name not in columns:
             raise ValueError(f'no column {name!r} among {", ".join(columns) or "none"}')
