@@ -19,12 +19,7 @@ def open_cuda(device_id: int, limits: Limits) -> Opener:
     Looking is quick and raises BackendUnavailable. Opening compiles or reads all kernels and takes
     seconds: it is for a thread in the background, and raises what a device raises.
     """
-    try:
-        from robocache_ros.backends.cuda.cupy_device import CupyDevice, probe
-    except ModuleNotFoundError as error:
-        from robocache_ros.backends import BackendUnavailable
-
-        raise BackendUnavailable('no CUDA kernels in this version') from error
+    from robocache_ros.backends.cuda.cupy_device import CupyDevice, probe
 
     probe(device_id)
 
