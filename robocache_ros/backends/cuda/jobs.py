@@ -131,3 +131,108 @@ VOXEL_JOB = _struct(
         ('columns', VOXEL_COLUMN, MAX_COLUMNS),
     ]
 )
+
+# ---- fusion.cu
+
+STRIP = _struct(
+    [
+        ('times', 'u8'),
+        ('values', 'u8'),
+        ('max_gap_ns', 'i8'),
+        ('samples', 'i4'),
+        ('width', 'i4'),
+        ('first', 'i4'),
+        ('columns', 'i4'),
+        ('out_column', 'i4'),
+        ('stream', 'i4'),
+        ('rule', 'i4'),
+        ('format', 'i4'),
+        ('quads', 'i4'),
+    ]
+)
+
+FUSION_JOB = _struct(
+    [
+        ('targets', 'u8'),
+        ('values', 'u8'),
+        ('valid', 'u8'),
+        ('age', 'u8'),
+        ('lower', 'u8'),
+        ('upper', 'u8'),
+        ('stride', 'i8'),
+        ('rows', 'i4'),
+        ('targets_each', 'i4'),
+        ('strips', 'i4'),
+        ('streams', 'i4'),
+        ('format', 'i4'),
+    ]
+)
+
+# ---- images.cu
+
+IMAGE_JOB = _struct(
+    [
+        ('pixels', 'u8'),
+        ('tiles', 'u8'),
+        ('means', 'u8'),
+        ('left_out', 'u8'),
+        ('step', 'i8'),
+        ('height', 'i4'),
+        ('width', 'i4'),
+        ('rows', 'i4'),
+        ('cols', 'i4'),
+        ('tiles_each', 'i4'),
+        ('channels', 'i4'),
+        ('look', 'i4'),
+        ('pixel_bytes', 'i4'),
+        ('swapped', 'i4'),
+        ('places', 'i4', 4),
+    ]
+)
+
+TILE_SUMS = _struct([('sums', 'i8', 3), ('left_out', 'i8')])
+
+# ---- dense.cu
+
+DENSE_COLUMN = _struct(
+    [
+        ('resolution', 'f8'),
+        ('kind', 'i4'),
+        ('word', 'i4'),
+    ]
+)
+
+DENSE_VALUE = _struct(
+    [
+        ('steps', 'f8'),
+        ('field', 'i4'),
+        ('sum', 'i4'),
+        ('least', 'i4'),
+        ('greatest', 'i4'),
+    ]
+)
+
+DENSE_JOB = _struct(
+    [
+        ('points', POINTS),
+        ('size', 'f8', 3),
+        ('lower', 'f8', 3),
+        ('cells', 'i8'),
+        ('grid', 'u8'),
+        ('columns', 'u8'),
+        ('values', 'u8'),
+        ('places', 'u8'),
+        ('sorted', 'u8'),
+        ('counts', 'u8'),
+        ('starts', 'u8'),
+        ('copy_from', 'u8'),
+        ('copy_to', 'u8'),
+        ('copy_bytes', 'i8'),
+        ('column_count', 'i4'),
+        ('value_count', 'i4'),
+        ('word_count', 'i4'),
+        ('centroid', 'i4'),
+        ('share_bits', 'i4'),
+        ('chunks_each', 'i4'),
+    ]
+)

@@ -1,0 +1,385 @@
+// Copyright 2026 the robocache_ros authors
+// SPDX-License-Identifier: Apache-2.0
+//
+// Streams resampled at target times and laid side by side (numerics rules 6 and 7).
+//
+// Parallel over: a block per row, which is one target of one sequence; in it a warp per strip,
+// which is up to 128 columns of one stream. A small call is all latency, so the chain of loads
+// that wait for each other is short: job and strip, target and times, samples. The lanes of a warp
+// search the times together, and each then makes four columns.
+//
+// The specification is backends/numpy_resample.py, numpy_slerp.py and numpy_half.py.
+
+#include "common.cuh"
+
+enum Rule : i32 { LINEAR, SLERP, HOLD, NEAREST };      // as in resampling.RULES
+enum Format : i32 { AS_FLOAT32, AS_FLOAT16, AS_BFLOAT16 };  // as in resampling.DTYPES
+#define NEVER_SEEN_AGE_SEC 3600.0f
+#define AFTER_ALL 0x7fffffffffffffffll  // later than any time
+#define TWO_TO_112 5192296858534827628530496329220096.0f
+
+// Some columns of one stream, and where they go.
+struct Strip {
+  u64 times;       // i64[B][samples] ns, rising
+  u64 values;      // Format[B][samples][width]
+  i64 max_gap_ns;
+  i32 samples;     // of a sequence
+  i32 width;       // columns of the stream
+  i32 first;       // column of the stream that the strip begins with
+  i32 columns;     // of the strip, at most 128
+  i32 out_column;  // where it begins among the columns of the output
+  i32 stream;
+  i32 rule;        // Rule
+  i32 format;      // Format
+  i32 quads;       // 1: rows lie so, here and in the output, that four columns move at once
+};
+
+// The strips follow the job in memory, so that a warp finds its own without waiting for the job;
+// there are at least as many as warps in a block.
+struct FusionJob {
+  u64 targets;  // i64[rows] ns
+  u64 values;   // Format[rows][stride], out
+  u64 valid;    // u8[rows][streams], out
+  u64 age;      // float[rows][streams] s, out
+  u64 lower;    // i64[rows][streams], out; 0: not asked for, as upper
+  u64 upper;
+  i64 stride;   // from row to row of the output, in values
+  i32 rows;     // B * T
+  i32 targets_each;  // T
+  i32 strips;
+  i32 streams;
+  i32 format;   // Format of the output
+};
+
+// What a target finds in its stream: see _find_brackets and _settle of the specification.
+struct Bracket {
+  i32 lower;
+  i32 upper;
+  float weight;
+  float age;
+  bool valid;
+};
+
+// ---- 16-bit floats
+
+static __device__ __forceinline__ float widen(u32 bits, i32 format) {
+  if (format == AS_FLOAT32) return __uint_as_float(bits);
+  if (format == AS_BFLOAT16) return __uint_as_float(bits << 16);
+  // The exponent of a finite float16 is 112 too small; scaling is exact, for subnormals as well.
+  const float size = __uint_as_float((bits & 0x7fffu) << 13) * TWO_TO_112;
+  return __uint_as_float(__float_as_uint(size) | ((bits & 0x8000u) << 16));
+}
+
+// `bits` without its low `shift` bits, rounded to nearest even.
+static __device__ __forceinline__ u32 round_off(u32 bits, u32 shift) {
+  return (bits + ((1u << (shift - 1)) - 1) + ((bits >> shift) & 1)) >> shift;
+}
+
+static __device__ __forceinline__ u32 float16_bits(u32 bits) {
+  const u32 size = bits & 0x7fffffffu;
+  const u32 sign = (bits >> 16) & 0x8000u;
+  const u32 exponent = size >> 23;
+  if (exponent > 112) {
+    const u32 normal = round_off(size, 13) - ((127 - 15) << 10);
+    return min(normal, 0x7c00u) | sign;
+  }
+  // Below 2^-14 a float16 counts steps of 2^-24.
+  return round_off((size & 0x7fffffu) | 0x800000u, min(126 - exponent, 31u)) | sign;
+}
+
+static __device__ __forceinline__ u32 narrow(float value, i32 format) {
+  const u32 bits = __float_as_uint(value);
+  if (format == AS_FLOAT32) return bits;
+  return format == AS_BFLOAT16 ? round_off(bits, 16) : float16_bits(bits);
+}
+
+// ---- slerp, in float64 and without a math library; the order of operations is part of the result
+
+static __device__ const double ATAN[11] = {
+    1.0,         -1.0 / 3.0,  1.0 / 5.0,   -1.0 / 7.0,  1.0 / 9.0,  -1.0 / 11.0,
+    1.0 / 13.0,  -1.0 / 15.0, 1.0 / 17.0,  -1.0 / 19.0, 1.0 / 21.0,
+};
+static __device__ const double SIN[11] = {
+    1.0,
+    -1.0 / 6.0,
+    1.0 / 120.0,
+    -1.0 / 5040.0,
+    1.0 / 362880.0,
+    -1.0 / 39916800.0,
+    1.0 / 6227020800.0,
+    -1.0 / 1307674368000.0,
+    1.0 / 355687428096000.0,
+    -1.0 / 121645100408832000.0,
+    1.0 / 51090942171709440000.0,
+};
+
+static __device__ __forceinline__ double odd(double x, const double (&coefficients)[11]) {
+  const double square = x * x;
+  double total = square * coefficients[10];
+#pragma unroll
+  for (i32 k = 9; k > 0; --k) total = (total + coefficients[k]) * square;
+  return (total + coefficients[0]) * x;
+}
+
+static __device__ __forceinline__ double dot(const double (&p)[4], const double (&q)[4]) {
+  return (p[0] * q[0] + p[1] * q[1]) + (p[2] * q[2] + p[3] * q[3]);
+}
+
+// Unit quaternion between `first` and `second`, which have squared norms in 0.5 .. 2.
+static __device__ void slerp(const float (&first)[4], const float (&second)[4], float weight,
+                             float (&mixed)[4]) {
+  const double w = static_cast<double>(weight);
+  double q0[4], q1[4], difference[4], sum[4];
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    q0[k] = static_cast<double>(first[k]);
+    q1[k] = static_cast<double>(second[k]);
+  }
+  const double side = dot(q0, q1) < 0.0 ? -1.0 : 1.0;  // the short way round
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    q1[k] = q1[k] * side;
+    difference[k] = q1[k] - q0[k];
+    sum[k] = q1[k] + q0[k];
+  }
+  double ratio = sqrt(dot(difference, difference)) / sqrt(dot(sum, sum));
+#pragma unroll
+  for (i32 k = 0; k < 2; ++k) ratio = ratio / (1.0 + sqrt(1.0 + ratio * ratio));
+  const double theta = 2.0 * (4.0 * odd(ratio, ATAN));
+  double part0 = 1.0 - w, part1 = w;
+  if (theta != 0.0) {  // else sin(0) / sin(0): its limit is the weights themselves
+    part0 = odd(part0 * theta, SIN);
+    part1 = odd(part1 * theta, SIN);
+  }
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) sum[k] = part0 * q0[k] + part1 * q1[k];
+  const double norm = sqrt(dot(sum, sum));
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) mixed[k] = static_cast<float>(sum[k] / norm);
+}
+
+// ---- times
+
+// How many of the times are not after the target; the whole warp asks together.
+static __device__ __forceinline__ i32 count_until(const i64* times, i32 samples, i64 target,
+                                                  i32 lane) {
+  i32 begin = 0, end = samples;  // the count lies in begin .. end
+  while (end - begin > 256) {
+    const i32 step = (end - begin + 31) / 32;
+    const i32 probe = begin + (lane + 1) * step - 1;
+    const bool until = probe < end && times[probe] <= target;
+    begin += __popc(__ballot_sync(FULL_WARP, until)) * step;
+    end = min(end, begin + step);
+  }
+  i64 seen[8];  // all on their way at once
+#pragma unroll
+  for (i32 k = 0; k < 8; ++k) {
+    const i32 i = begin + 32 * k + lane;
+    seen[k] = i < end ? times[i] : AFTER_ALL;
+  }
+#pragma unroll
+  for (i32 k = 0; k < 8; ++k) begin += __popc(__ballot_sync(FULL_WARP, seen[k] <= target));
+  return begin;
+}
+
+static __device__ __forceinline__ Bracket bracket(const Strip& strip, const i64* times, i64 target,
+                                                  i32 lane) {
+  const i32 lower = max(count_until(times, strip.samples, target, lane) - 1, 0);
+  const i64 t0 = times[lower];
+  const i64 dt = target - t0;  // negative before the first sample
+  const i32 upper = min(lower + (dt > 0 ? 1 : 0), strip.samples - 1);
+  const i64 gap = times[upper] - t0;  // 0 on an exact hit and outside the samples
+  const bool inside = static_cast<u64>(dt) <= static_cast<u64>(gap);
+  const bool close = gap <= strip.max_gap_ns;
+  const i64 nearer = dt < gap - dt ? dt : gap - dt;
+  const i32 nearest = dt > nearer ? upper : lower;  // the earlier one when tied
+  Bracket found;
+  found.lower = lower;
+  found.upper = upper;
+  found.valid = inside && close;
+  found.age = static_cast<float>(static_cast<double>(dt) / 1e9);
+  if (strip.rule == HOLD) {
+    found.upper = lower;
+    found.valid = static_cast<u64>(dt) <= static_cast<u64>(strip.max_gap_ns);
+  } else if (strip.rule == NEAREST) {
+    found.lower = found.upper = nearest;
+    found.valid = inside && nearer <= strip.max_gap_ns;
+  } else if (!close) {
+    found.lower = found.upper = nearest;
+  }
+  // A product and no choice: what is before the first sample gets the weight -0.
+  const double divisor = static_cast<double>(gap > 1 ? gap : 1);
+  found.weight = static_cast<float>(static_cast<double>(dt) / divisor) *
+                 (found.valid ? 1.0f : 0.0f);
+  return found;
+}
+
+// ---- values
+
+struct alignas(8) Words2 {
+  u32 x, y;
+};
+struct alignas(16) Words4 {
+  u32 x, y, z, w;
+};
+
+static __device__ __forceinline__ i64 size_of(i32 format) {
+  return format == AS_FLOAT32 ? 4 : 2;
+}
+
+// Of the strip's columns, the k-th that a lane makes: neighbours share a transaction.
+static __device__ __forceinline__ i32 column_of(const Strip& strip, i32 lane, i32 k) {
+  return strip.quads ? 4 * lane + k : lane + 32 * k;
+}
+
+static __device__ __forceinline__ void unpack(Words2 words, u32 (&bits)[4]) {
+  bits[0] = words.x & 0xffffu;
+  bits[1] = words.x >> 16;
+  bits[2] = words.y & 0xffffu;
+  bits[3] = words.y >> 16;
+}
+
+static __device__ __forceinline__ void unpack(Words4 words, u32 (&bits)[4]) {
+  bits[0] = words.x;
+  bits[1] = words.y;
+  bits[2] = words.z;
+  bits[3] = words.w;
+}
+
+template <class Word>
+static __device__ __forceinline__ Word load(const u8* row, i32 i) {
+  return reinterpret_cast<const Word*>(row)[i];
+}
+
+// The bits of a lane's columns in the rows of both samples: all loads before the first use.
+template <class Value, class Quad>
+static __device__ __forceinline__ void load_pair(const Strip& strip, const u8* lower,
+                                                 const u8* upper, i32 lane, u32 (&a)[4],
+                                                 u32 (&b)[4]) {
+  if (strip.quads) {
+    const Quad from = load<Quad>(lower, lane), to = load<Quad>(upper, lane);
+    unpack(from, a);
+    unpack(to, b);
+    return;
+  }
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    const i32 column = min(column_of(strip, lane, k), strip.columns - 1);
+    a[k] = load<Value>(lower, column);
+    b[k] = load<Value>(upper, column);
+  }
+}
+
+// The columns of a lane from the rows of both samples.
+static __device__ __forceinline__ void blend(const Strip& strip, const u8* lower, const u8* upper,
+                                             float weight, i32 lane, float (&out)[4]) {
+  u32 a[4], b[4];
+  if (strip.format == AS_FLOAT32) {
+    load_pair<u32, Words4>(strip, lower, upper, lane, a, b);
+  } else {
+    load_pair<u16, Words2>(strip, lower, upper, lane, a, b);
+  }
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    out[k] = widen(a[k], strip.format);
+    if (strip.rule == LINEAR) {
+      const float difference = widen(b[k], strip.format) - out[k];
+      out[k] = out[k] + difference * weight;
+    }
+  }
+}
+
+// The same of a quaternion: every lane makes all of it and keeps its own column.
+static __device__ __forceinline__ void blend_quaternions(const Strip& strip, const u8* lower,
+                                                         const u8* upper, float weight, i32 lane,
+                                                         float (&out)[4]) {
+  float a[4], b[4], mixed[4];
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    const bool wide = strip.format == AS_FLOAT32;
+    a[k] = widen(wide ? load<u32>(lower, k) : load<u16>(lower, k), strip.format);
+    b[k] = widen(wide ? load<u32>(upper, k) : load<u16>(upper, k), strip.format);
+  }
+  slerp(a, b, weight, mixed);
+  const float even = lane & 2 ? mixed[2] : mixed[0];
+  const float uneven = lane & 2 ? mixed[3] : mixed[1];
+  out[0] = lane & 1 ? uneven : even;
+}
+
+static __device__ __forceinline__ void store(const Strip& strip, u8* row, i32 format, i32 lane,
+                                             const float (&values)[4]) {
+  u32 bits[4];
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) bits[k] = narrow(values[k], format);
+  if (strip.quads && format == AS_FLOAT32) {
+    reinterpret_cast<Words4*>(row)[lane] = Words4{bits[0], bits[1], bits[2], bits[3]};
+  } else if (strip.quads) {
+    reinterpret_cast<Words2*>(row)[lane] =
+        Words2{bits[0] | (bits[1] << 16), bits[2] | (bits[3] << 16)};
+  } else {
+#pragma unroll
+    for (i32 k = 0; k < 4; ++k) {
+      const i32 column = column_of(strip, lane, k);
+      if (column >= strip.columns) break;
+      if (format == AS_FLOAT32) {
+        reinterpret_cast<u32*>(row)[column] = bits[k];
+      } else {
+        reinterpret_cast<u16*>(row)[column] = static_cast<u16>(bits[k]);
+      }
+    }
+  }
+}
+
+// ---- rows
+
+static __device__ __forceinline__ void report(const FusionJob& job, const Strip& strip, i32 row,
+                                              const Bracket& found) {
+  const i64 at = static_cast<i64>(row) * job.streams + strip.stream;
+  reinterpret_cast<u8*>(job.valid)[at] = found.valid ? 1 : 0;
+  reinterpret_cast<float*>(job.age)[at] = found.age;
+  if (job.lower != 0) {
+    reinterpret_cast<i64*>(job.lower)[at] = found.lower;
+    reinterpret_cast<i64*>(job.upper)[at] = found.upper;
+  }
+}
+
+static __device__ __forceinline__ void fuse_row(const FusionJob& job, const Strip& strip, i32 row,
+                                                i32 lane) {
+  const i64 target = reinterpret_cast<const i64*>(job.targets)[row];
+  const i64 before = static_cast<i64>(row / job.targets_each) * strip.samples;
+  const bool has_columns = column_of(strip, lane, 0) < strip.columns;
+  Bracket found = {-1, -1, 0.0f, NEVER_SEEN_AGE_SEC, false};
+  float values[4] = {strip.rule == SLERP && lane == 3 ? 1.0f : 0.0f, 0.0f, 0.0f, 0.0f};
+  if (strip.samples > 0) {
+    found = bracket(strip, reinterpret_cast<const i64*>(strip.times) + before, target, lane);
+    const i64 row_bytes = strip.width * size_of(strip.format);
+    const u8* samples = reinterpret_cast<const u8*>(strip.values) + before * row_bytes +
+                        strip.first * size_of(strip.format);
+    const u8* lower = samples + found.lower * row_bytes;
+    const u8* upper = samples + found.upper * row_bytes;
+    if (strip.rule == SLERP) {
+      blend_quaternions(strip, lower, upper, found.weight, lane, values);
+    } else if (has_columns) {
+      blend(strip, lower, upper, found.weight, lane, values);
+    }
+  }
+  if (has_columns) {
+    const i64 out = static_cast<i64>(row) * job.stride + strip.out_column;
+    store(strip, reinterpret_cast<u8*>(job.values) + out * size_of(job.format), job.format, lane,
+          values);
+  }
+  if (lane == 0 && strip.first == 0) report(job, strip, row, found);
+}
+
+KERNEL(fuse, FusionJob, 512) {
+  const Strip* strips = reinterpret_cast<const Strip*>(job + 1);
+  const i32 lane = threadIdx.x % 32, warps = blockDim.x / 32;
+  i32 s = threadIdx.x / 32;
+  Strip strip = strips[s];  // not behind a condition that waits for the job
+  while (true) {
+    for (i32 row = blockIdx.x; row < job->rows; row += gridDim.x) fuse_row(*job, strip, row, lane);
+    s += warps;
+    if (s >= job->strips) break;
+    strip = strips[s];
+  }
+}
