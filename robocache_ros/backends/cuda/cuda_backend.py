@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 
 from robocache_ros.backends import numpy_voxels
 from robocache_ros.backends.cuda.device import Device, Limits
+from robocache_ros.backends.cuda.fusion import Fusion
+from robocache_ros.backends.cuda.images import Images
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.cuda.voxels import Voxelizer
 from robocache_ros.grid import SparseVoxels, VoxelSpec
-from robocache_ros.samples import AnyArray
+from robocache_ros.resampling import Fused, Resampled, Stream
+from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
+    from robocache_ros.codec.image import ImageView
 
 
 class CudaBackend:
@@ -32,6 +36,8 @@ class CudaBackend:
         self._device = device
         staging = Staging(device, limits)
         self._voxels = Voxelizer(staging)
+        self._images = Images(staging)
+        self._fusion = Fusion(staging)
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""
@@ -42,6 +48,33 @@ class CudaBackend:
     ) -> AnyArray:
         """Sparse voxels as a dense grid: they are on the host, and so is the work."""
         return numpy_voxels.densify(voxels, dtype, out)
+
+    def image_grid(
+        self, image: ImageView, rows: int, cols: int, channels: str
+    ) -> tuple[FloatArray, int]:
+        """Area means of an image."""
+        return self._images.image_grid(image, rows, cols, channels)
+
+    def resample(
+        self,
+        times: IntArray,
+        values: AnyArray,
+        targets: IntArray,
+        rule: str,
+        max_gap_ns: int,
+        *,
+        dtype: str | None = None,
+        out_dtype: str = 'float32',
+    ) -> Resampled:
+        """One stream at the target times."""
+        stream = Stream(times, values, rule, max_gap_ns, dtype)
+        return self._fusion.resample(stream, targets, out_dtype)
+
+    def fuse(
+        self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
+    ) -> Fused:
+        """Several streams at the target times, side by side."""
+        return self._fusion.fuse(streams, targets, out_dtype)
 
     def close(self) -> None:
         """Give the device back."""
