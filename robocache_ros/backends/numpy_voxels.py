@@ -94,13 +94,18 @@ def densify(voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None =
     return grid
 
 
-def _zeroed(shape: tuple[int, ...], dtype: str, out: AnyArray | None) -> AnyArray:
-    if out is None:
-        return np.zeros(shape, dtype)
+def check_out(shape: tuple[int, ...], dtype: str, out: AnyArray) -> None:
+    """ValueError if a dense grid can not be written to `out`."""
     if out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
         raise ValueError(
             f'out must be a contiguous {dtype} array of shape {shape}, '
             f'got {out.dtype} of shape {out.shape}'
         )
+
+
+def _zeroed(shape: tuple[int, ...], dtype: str, out: AnyArray | None) -> AnyArray:
+    if out is None:
+        return np.zeros(shape, dtype)
+    check_out(shape, dtype, out)
     out.fill(0)
     return out

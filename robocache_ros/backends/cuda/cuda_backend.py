@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from robocache_ros.backends import numpy_voxels
+from robocache_ros.backends.cuda.dense import DenseGrids
 from robocache_ros.backends.cuda.device import Device, Limits
 from robocache_ros.backends.cuda.fusion import Fusion
 from robocache_ros.backends.cuda.images import Images
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.cuda.voxels import Voxelizer
-from robocache_ros.grid import SparseVoxels, VoxelSpec
+from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -36,12 +37,29 @@ class CudaBackend:
         self._device = device
         staging = Staging(device, limits)
         self._voxels = Voxelizer(staging)
+        self._dense = DenseGrids(staging)
         self._images = Images(staging)
         self._fusion = Fusion(staging)
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""
         return self._voxels.voxelize(clouds, spec)
+
+    def voxelize_dense(
+        self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
+    ) -> FloatArray:
+        """All voxels of the clouds as a dense grid."""
+        return self._dense.voxelize(clouds, spec, out)
+
+    def occupancy(
+        self,
+        clouds: Sequence[CloudView],
+        grid: Grid,
+        max_points: int = MAX_POINTS,
+        packed: bool = False,
+    ) -> AnyArray:
+        """Which cells have a point."""
+        return self._dense.occupancy(clouds, grid, max_points, packed)
 
     def densify(
         self, voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None
