@@ -196,6 +196,11 @@ class CupyDevice:
         return _PinnedMemory(block, seen.devicePointer)
 
     @_on_device
+    def follow(self, array: Any) -> None:
+        """Let what is queued from now on run after what the library of an array has queued."""
+        array.__dlpack__(stream=self._stream.ptr)  # for this effect of it
+
+    @_on_device
     def send(self, source: HostMemory, begin: int, nbytes: int, address: int) -> None:
         """Queue a copy of bytes `begin : begin + nbytes` of `source` to a device address."""
         self._runtime.memcpyAsync(

@@ -102,6 +102,14 @@ class Device(Protocol):
         """Return pinned host memory that the device sees as well."""
         ...
 
+    def follow(self, array: Any) -> None:
+        """
+        Let what is queued from now on run after what the library of an array has queued.
+
+        The array is one of another library on this device; it speaks DLPack.
+        """
+        ...
+
     def send(self, source: HostMemory, begin: int, nbytes: int, address: int) -> None:
         """Queue a copy of bytes `begin : begin + nbytes` of `source` to a device address."""
         ...
