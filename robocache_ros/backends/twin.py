@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
     from robocache_ros.codec.image import ImageView
 
-OPS = (
-    'voxelize', 'voxelize_dense', 'occupancy', 'densify', 'image_grid', 'resample', 'fuse',
-)  # fmt: skip
+OPS = ('voxelize', 'voxelize_dense', 'occupancy', 'image_grid', 'resample', 'fuse')
 _CUDA = 'cuda'
 _COUNTED = (_CUDA, *(reason.key for reason in Reason if reason.scope is Scope.CALL))
 _Result = TypeVar('_Result')
@@ -108,9 +106,8 @@ class TwinBackend:
     def densify(
         self, voxels: SparseVoxels, dtype: str = 'float32', out: AnyArray | None = None
     ) -> AnyArray:
-        """Sparse voxels as a dense grid."""
-        size = voxels.grid.cells * len(voxels.columns)
-        return self._compute('densify', size, lambda on: on.densify(voxels, dtype, out))
+        """Sparse voxels as a dense grid: from memory of the host to memory of the host."""
+        return self._numpy.densify(voxels, dtype, out)
 
     def image_grid(
         self, image: ImageView, rows: int, cols: int, channels: str

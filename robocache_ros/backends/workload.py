@@ -16,9 +16,9 @@ from robocache_ros.codec.cloud import XYZ, CloudView
 from robocache_ros.codec.image import ImageView
 from robocache_ros.codec.layout import FieldView
 from robocache_ros.config import Config, ImageSource
-from robocache_ros.grid import Channel, Grid, PointStats, SparseVoxels, VoxelSpec
+from robocache_ros.grid import Channel, Grid, VoxelSpec
 from robocache_ros.resampling import Stream
-from robocache_ros.samples import AnyArray, IntArray
+from robocache_ros.samples import IntArray
 
 _POINTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _HEIGHTS = (60, 120, 240, 480, 960, 1440)  # of images, 4 : 3
@@ -36,7 +36,6 @@ class Workload:
     limits: Limits
     spec: VoxelSpec
     voxelize: Sequence[str] = ()  # which of voxelize, voxelize_dense and occupancy
-    densify: str | None = None  # type of the dense grid
     image_grid: tuple[int, int, str] | None = None  # rows, cols, channels
     targets: int = 10  # rows of a feature table
     fuse: bool = False
@@ -46,12 +45,10 @@ class Workload:
         """Return what a node of this configuration asks for."""
         images = [source for source in config.sources if isinstance(source, ImageSource)]
         grids = [(*source.grid, source.channels) for source in images]
-        dense = config.voxels.dense
         return cls(
             Limits(config.voxels.max_points, config.voxels.max_voxels, config.max_message_bytes),
             config.voxel_spec,
             voxelize=('voxelize',) if config.cloud_sources() else (),
-            densify=None if dense == 'none' else dense,
             image_grid=grids[0] if grids else None,
             targets=config.features.targets,
         )
@@ -64,7 +61,6 @@ class Workload:
             Limits(),
             VoxelSpec(Grid.from_range(0.4, (-25.6, -25.6, -25.6, 25.6, 25.6, 25.6)), channels),
             voxelize=('voxelize', 'voxelize_dense', 'occupancy'),
-            densify='float32',
             image_grid=(8, 8, 'mono'),
             fuse=True,
         )
@@ -74,8 +70,6 @@ class Workload:
         found: dict[str, list[Callable[[], Case]]] = {
             op: [partial(self._cloud_case, op, n) for n in self._points()] for op in self.voxelize
         }
-        if self.densify is not None:
-            found['densify'] = [self._densify_case]
         if self.image_grid is not None:
             found['image_grid'] = [partial(self._image_case, height) for height in self._heights()]
         found['resample'] = [partial(self._resample_case, width) for width in _WIDTHS]
@@ -103,11 +97,6 @@ class Workload:
         if op == 'occupancy':
             return Case(n, lambda backend: backend.occupancy(clouds, self.spec.grid))
         return Case(n, lambda backend: getattr(backend, op)(clouds, self.spec))
-
-    def _densify_case(self) -> Case:
-        dtype, voxels = str(self.densify), _voxels(self.spec)
-        size = voxels.grid.cells * len(voxels.columns)
-        return Case(size, lambda backend: backend.densify(voxels, dtype))
 
     def _image_case(self, height: int) -> Case:
         assert self.image_grid is not None
@@ -142,17 +131,6 @@ def _cloud(n: int, spec: VoxelSpec) -> CloudView:
     fields = {name: FieldView(_FLOAT, _FLOAT.itemsize * k, 1) for k, name in enumerate(names)}
     data = points.reshape(-1).view(np.uint8)
     return CloudView(data, n, 1, step, step * n, fields, {})
-
-
-def _voxels(spec: VoxelSpec) -> SparseVoxels:
-    """A hundredth of the cells, at most `max_voxels`, with two points each."""
-    occupied = min(max(spec.grid.cells // 100, 1), spec.max_voxels)
-    index: IntArray = np.arange(occupied, dtype=np.int64) * (spec.grid.cells // occupied)
-    count = np.full(occupied, 2, np.uint32)
-    columns: dict[str, AnyArray] = {
-        name: count if name == 'count' else np.ones(occupied, np.float32) for name in spec.columns
-    }
-    return SparseVoxels(spec.grid, index, count, columns, PointStats())
 
 
 def _image(height: int) -> ImageView:
