@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
 def print_schema(argv: list[str]) -> int:
     """Print the schema that a parameters file gives; 1, and a sentence, when it is refused."""
     from robocache_ros.backends import BackendUnavailable, make_backend
+    from robocache_ros.backends.workload import Workload
     from robocache_ros.config import Config, ConfigError
     from robocache_ros.config.params_file import read_params_file
     from robocache_ros.schema import Schema
@@ -67,11 +68,13 @@ def print_schema(argv: list[str]) -> int:
     try:
         flat = read_params_file(args.params, args.node) if args.params else {}
         config = Config.from_mapping(flat)
-        backend, reason = make_backend(config.backend, config.device_id)
+        workload = Workload.of(config)
+        backend, _ = make_backend(config.backend, config.device_id, workload, wait=True)
     except (ConfigError, BackendUnavailable) as error:
         print(f'robocache schema: {error}', file=sys.stderr)
         return 1
-    print(Schema.from_config(config).to_json(backend=backend.name, reason=reason))
+    print(Schema.from_config(config).to_json(backend.status()))
+    backend.close()
     return 0
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from robocache_ros import __version__
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.config import (
     CloudSource,
     Config,
@@ -74,13 +75,21 @@ class Schema:
         canonical = json.dumps(self._shape(), sort_keys=True, separators=(',', ':'))
         return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], 'little')
 
-    def to_json(self, *, backend: str, reason: str) -> str:
-        """Return the text of ~/schema: a summary for people first, then the parts for programs."""
+    def to_json(self, backend: BackendStatus) -> str:
+        """
+        Return the text of ~/schema: a summary for people first, then the parts for programs.
+
+        `crossover` is the size of each operation from which on CUDA computes; null: never.
+        """
         document = {
             'summary': self._summary(),
             'schema_id': self.schema_id,
             'version': __version__,
-            'backend': {'name': backend, 'reason': reason},
+            'backend': {
+                'name': backend.name,
+                'reason': backend.reason,
+                'crossover': dict(backend.crossover),
+            },
             **self._shape(),
         }
         return json.dumps(document, indent=1)

@@ -63,7 +63,7 @@ class Outputs:
         self._about = node.create_publisher(
             String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
         )
-        self._about.publish(String(data=about))
+        self.tell_about(about)
 
     def _publisher(self, message_type: type, name: str) -> Any:
         return self._node.create_lifecycle_publisher(
@@ -73,6 +73,10 @@ class Outputs:
             event_callbacks=NO_PUBLISHER_EVENTS,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+
+    def tell_about(self, about: str) -> None:
+        """Publish a new text of `~/schema`: another backend computes the same outputs."""
+        self._about.publish(String(data=about))
 
     def publish(self, frame: Frame) -> None:
         """Encode all messages of a frame, then send them, so that no half frame leaves."""

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+
+from robocache_ros.backends import abandoned
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ERRORS_LOGGED = 5
@@ -60,7 +64,22 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     # While it winds up the interpreter goes back to the default, which is to die of a signal.
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    return 1 if failed and not stopped else 0
+    code = 1 if failed and not stopped else 0
+    if abandoned.any_kept() or any(thread.daemon for thread in threading.enumerate()):
+        _leave(code)
+    return code
+
+
+def _leave(code: int) -> None:
+    """
+    End here and now, without winding the interpreter up.
+
+    That would call the driver of a device that hangs, or kill a thread in the midst of a
+    compilation, which C++ answers with an abort.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _signals() -> list[int]:
@@ -104,10 +123,13 @@ def _core_log(logger: Any) -> Iterator[None]:
     """Send what the core logs, which knows no ROS, to the log of the node."""
     handler = _Forward(logger)
     core = logging.getLogger('robocache_ros')
+    level = core.level
     core.addHandler(handler)
+    core.setLevel(logging.INFO)
     try:
         yield
     finally:
+        core.setLevel(level)
         core.removeHandler(handler)
 
 

@@ -81,7 +81,7 @@ def test_schema_of_the_block_of_one_node(tmp_path, capsys):
     ('text', 'sentence'),
     [
         ('{voxels: {voxel_size: -1.0}}', 'voxels.voxel_size must be'),
-        ('{backend: cuda}', 'there are no CUDA kernels'),
+        ('{backend: cuda, device_id: 255}', 'cuda was asked for, but'),
     ],
 )
 def test_schema_of_a_refused_file_is_a_sentence_and_exit_code_1(tmp_path, capsys, text, sentence):

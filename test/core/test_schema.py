@@ -8,6 +8,7 @@ import json
 
 import pytest
 
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.config import Config, ConfigError
 from robocache_ros.schema import Schema
 
@@ -96,12 +97,17 @@ def test_the_id_does_not_depend_on_how_a_number_was_written():
 
 
 def test_the_document_begins_with_a_summary_for_people():
-    text = schema_of().to_json(backend='numpy', reason='as configured')
+    sizes = {'voxelize': 30000, 'resample': None}
+    text = schema_of().to_json(BackendStatus('cuda', 'measured', crossover=sizes))
     document = json.loads(text)
     assert list(document)[0] == 'summary'
     assert '512 x 512 x 40 cells' in document['summary']
     assert document['schema_id'] == schema_of().schema_id
-    assert document['backend'] == {'name': 'numpy', 'reason': 'as configured'}
+    assert document['backend'] == {
+        'name': 'cuda',
+        'reason': 'measured',
+        'crossover': sizes,
+    }
     assert document['grid']['dims'] == [512, 512, 40]
     assert 'nan' not in text.lower()
 

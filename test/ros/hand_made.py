@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.config import Config
 from robocache_ros.grid import PointStats, SparseVoxels
 from robocache_ros.ros.outputs import Outputs
@@ -71,7 +72,7 @@ class Source(LifecycleNode):
 
     @staticmethod
     def text_of(config):
-        return Schema.from_config(config).to_json(backend='numpy', reason='a test')
+        return Schema.from_config(config).to_json(BackendStatus('numpy', 'a test'))
 
     def on_configure(self, state):
         self.outputs = Outputs(self, self.schema, self.config, self.about)
