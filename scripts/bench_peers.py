@@ -56,7 +56,8 @@ def voxels_torch(torch, points, values, size):
     keys = (cells[:, 2] * span[1] + cells[:, 1]) * span[0] + cells[:, 0]
     unique, inverse, counts = torch.unique(keys, return_inverse=True, return_counts=True)
     rows = torch.cat([points, values], dim=1)
-    sums = torch.zeros(len(unique), rows.shape[1]).index_add_(0, inverse, rows)
+    sums = torch.zeros(len(unique), rows.shape[1], device=rows.device)
+    sums.index_add_(0, inverse, rows)
     return unique, counts, sums / counts[:, None]
 
 
@@ -76,7 +77,7 @@ def open3d_tensor_cloud(o3d, points, values):
 
 
 def _linear_cells(torch, points, low, size, dims):
-    cells = torch.floor((points - torch.full((1, 3), low)) / size).long()
+    cells = torch.floor((points - low) / size).long()
     for axis in range(3):
         cells[:, axis].clamp_(0, dims - 1)
     return (cells[:, 0] * dims + cells[:, 1]) * dims + cells[:, 2]
@@ -91,7 +92,8 @@ def dense_count_torch(torch, points, low, size, dims):
 def dense_mean_torch(torch, points, values, low, size, dims):
     """Means of values [N, F] per cell, float32 [dims, dims, dims, F]."""
     cells = _linear_cells(torch, points, low, size, dims)
-    sums = torch.zeros(dims**3, values.shape[1]).index_add_(0, cells, values)
+    sums = torch.zeros(dims**3, values.shape[1], device=values.device)
+    sums.index_add_(0, cells, values)
     counts = torch.bincount(cells, minlength=dims**3).float() + 1e-8
     return (sums / counts[:, None]).reshape(dims, dims, dims, -1)
 
