@@ -11,12 +11,13 @@
 // The specification is backends/numpy_resample.py, numpy_slerp.py and numpy_half.py.
 
 #include "common.cuh"
+#include "half.cuh"
+#include "slerp.cuh"
 
-enum Rule : i32 { LINEAR, SLERP, HOLD, NEAREST };      // as in resampling.RULES
-enum Format : i32 { AS_FLOAT32, AS_FLOAT16, AS_BFLOAT16 };  // as in resampling.DTYPES
+enum Rule : i32 { LINEAR, SLERP, HOLD, NEAREST };  // as in resampling.RULES
+
 #define NEVER_SEEN_AGE_SEC 3600.0f
 #define AFTER_ALL 0x7fffffffffffffffll  // later than any time
-#define TWO_TO_112 5192296858534827628530496329220096.0f
 
 // Some columns of one stream, and where they go.
 struct Strip {
@@ -59,104 +60,6 @@ struct Bracket {
   float age;
   bool valid;
 };
-
-// ---- 16-bit floats
-
-static __device__ __forceinline__ float widen(u32 bits, i32 format) {
-  if (format == AS_FLOAT32) return __uint_as_float(bits);
-  if (format == AS_BFLOAT16) return __uint_as_float(bits << 16);
-  // The exponent of a finite float16 is 112 too small; scaling is exact, for subnormals as well.
-  const float size = __uint_as_float((bits & 0x7fffu) << 13) * TWO_TO_112;
-  return __uint_as_float(__float_as_uint(size) | ((bits & 0x8000u) << 16));
-}
-
-// `bits` without its low `shift` bits, rounded to nearest even.
-static __device__ __forceinline__ u32 round_off(u32 bits, u32 shift) {
-  return (bits + ((1u << (shift - 1)) - 1) + ((bits >> shift) & 1)) >> shift;
-}
-
-static __device__ __forceinline__ u32 float16_bits(u32 bits) {
-  const u32 size = bits & 0x7fffffffu;
-  const u32 sign = (bits >> 16) & 0x8000u;
-  const u32 exponent = size >> 23;
-  if (exponent > 112) {
-    const u32 normal = round_off(size, 13) - ((127 - 15) << 10);
-    return min(normal, 0x7c00u) | sign;
-  }
-  // Below 2^-14 a float16 counts steps of 2^-24.
-  return round_off((size & 0x7fffffu) | 0x800000u, min(126 - exponent, 31u)) | sign;
-}
-
-static __device__ __forceinline__ u32 narrow(float value, i32 format) {
-  const u32 bits = __float_as_uint(value);
-  if (format == AS_FLOAT32) return bits;
-  return format == AS_BFLOAT16 ? round_off(bits, 16) : float16_bits(bits);
-}
-
-// ---- slerp, in float64 and without a math library; the order of operations is part of the result
-
-static __device__ const double ATAN[11] = {
-    1.0,         -1.0 / 3.0,  1.0 / 5.0,   -1.0 / 7.0,  1.0 / 9.0,  -1.0 / 11.0,
-    1.0 / 13.0,  -1.0 / 15.0, 1.0 / 17.0,  -1.0 / 19.0, 1.0 / 21.0,
-};
-static __device__ const double SIN[11] = {
-    1.0,
-    -1.0 / 6.0,
-    1.0 / 120.0,
-    -1.0 / 5040.0,
-    1.0 / 362880.0,
-    -1.0 / 39916800.0,
-    1.0 / 6227020800.0,
-    -1.0 / 1307674368000.0,
-    1.0 / 355687428096000.0,
-    -1.0 / 121645100408832000.0,
-    1.0 / 51090942171709440000.0,
-};
-
-static __device__ __forceinline__ double odd(double x, const double (&coefficients)[11]) {
-  const double square = x * x;
-  double total = square * coefficients[10];
-#pragma unroll
-  for (i32 k = 9; k > 0; --k) total = (total + coefficients[k]) * square;
-  return (total + coefficients[0]) * x;
-}
-
-static __device__ __forceinline__ double dot(const double (&p)[4], const double (&q)[4]) {
-  return (p[0] * q[0] + p[1] * q[1]) + (p[2] * q[2] + p[3] * q[3]);
-}
-
-// Unit quaternion between `first` and `second`, which have squared norms in 0.5 .. 2.
-static __device__ void slerp(const float (&first)[4], const float (&second)[4], float weight,
-                             float (&mixed)[4]) {
-  const double w = static_cast<double>(weight);
-  double q0[4], q1[4], difference[4], sum[4];
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) {
-    q0[k] = static_cast<double>(first[k]);
-    q1[k] = static_cast<double>(second[k]);
-  }
-  const double side = dot(q0, q1) < 0.0 ? -1.0 : 1.0;  // the short way round
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) {
-    q1[k] = q1[k] * side;
-    difference[k] = q1[k] - q0[k];
-    sum[k] = q1[k] + q0[k];
-  }
-  double ratio = sqrt(dot(difference, difference)) / sqrt(dot(sum, sum));
-#pragma unroll
-  for (i32 k = 0; k < 2; ++k) ratio = ratio / (1.0 + sqrt(1.0 + ratio * ratio));
-  const double theta = 2.0 * (4.0 * odd(ratio, ATAN));
-  double part0 = 1.0 - w, part1 = w;
-  if (theta != 0.0) {  // else sin(0) / sin(0): its limit is the weights themselves
-    part0 = odd(part0 * theta, SIN);
-    part1 = odd(part1 * theta, SIN);
-  }
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) sum[k] = part0 * q0[k] + part1 * q1[k];
-  const double norm = sqrt(dot(sum, sum));
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) mixed[k] = static_cast<float>(sum[k] / norm);
-}
 
 // ---- times
 
@@ -293,7 +196,7 @@ static __device__ __forceinline__ void blend(const Strip& strip, const u8* lower
 static __device__ __forceinline__ void blend_quaternions(const Strip& strip, const u8* lower,
                                                          const u8* upper, float weight, i32 lane,
                                                          float (&out)[4]) {
-  float a[4], b[4], mixed[4];
+  double a[4], b[4], mixed[4];
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
     const bool wide = strip.format == AS_FLOAT32;
@@ -301,9 +204,9 @@ static __device__ __forceinline__ void blend_quaternions(const Strip& strip, con
     b[k] = widen(wide ? load<u32>(upper, k) : load<u16>(upper, k), strip.format);
   }
   slerp(a, b, weight, mixed);
-  const float even = lane & 2 ? mixed[2] : mixed[0];
-  const float uneven = lane & 2 ? mixed[3] : mixed[1];
-  out[0] = lane & 1 ? uneven : even;
+  const double even = lane & 2 ? mixed[2] : mixed[0];
+  const double uneven = lane & 2 ? mixed[3] : mixed[1];
+  out[0] = static_cast<float>(lane & 1 ? uneven : even);
 }
 
 static __device__ __forceinline__ void store(const Strip& strip, u8* row, i32 format, i32 lane,

@@ -75,16 +75,19 @@ class Fusion:
         results = FusionResults([stream], targets, out_dtype, with_samples=True)
         memory = self.run([stream], targets, results, self._host.at_least)
         spans = (results.valid, results.age, results.lower, results.upper)
-        each = (copied(memory, span)[..., 0] for span in spans if span is not None)
-        return Resampled(copied(memory, results.values), *each)
+        valid, age, lower, upper = (
+            copied(memory, span)[..., 0] for span in spans if span is not None
+        )
+        return Resampled(copied(memory, results.values), valid, age, lower, upper)
 
     def fuse(self, streams: Sequence[Stream], targets: IntArray, out_dtype: str) -> Fused:
         """Several streams at the targets [B, T], side by side."""
         results = FusionResults(streams, targets, out_dtype)
         memory = self.run(streams, targets, results, self._host.at_least)
-        spans = (results.values, results.valid, results.age)
-        arrays = (copied(memory, span) for span in spans)
-        return Fused(*arrays, columns_of(streams), (0,) * len(streams))
+        values, valid, age = (
+            copied(memory, span) for span in (results.values, results.valid, results.age)
+        )
+        return Fused(values, valid, age, columns_of(streams), (0,) * len(streams))
 
     def run(
         self,
