@@ -15,10 +15,12 @@ from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from robocache_ros.backends import BackendUnavailable, make_backend
+from robocache_ros.backends import Backend, BackendUnavailable, make_backend
+from robocache_ros.backends.workload import Workload
 from robocache_ros.config import ConfigError
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.ros.diagnostics import Diagnostics, Running
+from robocache_ros.ros.diagnostics import Diagnostics
+from robocache_ros.ros.facts import Running
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.outputs import Outputs
 from robocache_ros.ros.params import declare_parameters, read_config
@@ -47,6 +49,7 @@ class PreprocessorNode(LifecycleNode):
         self.autostart_failed = False
         self._running: Running | None = None
         self._outputs: Outputs | None = None
+        self._backend: Backend | None = None
         self._jump_handle: Any = None
         self._errors_logged: set[str] = set()
         declare_parameters(self)
@@ -93,15 +96,14 @@ class PreprocessorNode(LifecycleNode):
         config, notices = read_config(self)
         for notice in notices:
             self.get_logger().warning(notice)
-        backend, reason = make_backend(config.backend, config.device_id)
+        workload = Workload.of(config)
+        backend, reason = make_backend(config.backend, config.device_id, workload)
+        self._backend = backend
         pipeline = Pipeline(config, backend)
-        about = pipeline.schema.to_json(backend=backend.name, reason=reason)
-        self._outputs = Outputs(self, pipeline.schema, config, about)
+        self._outputs = Outputs(self, pipeline.schema, config, backend.status())
         worker = Worker(pipeline, self._outputs.publish, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
-        self._running = Running(
-            config, backend.name, reason, pipeline, worker, inputs, time.monotonic_ns()
-        )
+        self._running = Running(config, backend, pipeline, worker, inputs, time.monotonic_ns())
         self._diagnostics.restart()
         backwards = Duration(nanoseconds=-round(config.clock_jump_sec * 1e9))
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -133,6 +135,9 @@ class PreprocessorNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
 
     def _attempt(
         self, state: str, step: Callable[[], None], undo: Callable[[], None] | None = None
@@ -164,6 +169,8 @@ class PreprocessorNode(LifecycleNode):
 
     def _diagnose(self) -> None:
         self._diagnostics.publish(self.lifecycle_state, self.problem, self._running)
+        if self._outputs is not None and self._backend is not None:
+            self._outputs.tell_backend(self._backend.status())
 
     def _on_clock_jump(self, jump: Any) -> None:
         if self._running is not None:

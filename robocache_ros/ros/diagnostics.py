@@ -5,51 +5,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from robocache_ros import __version__
-from robocache_ros.config import Config
-from robocache_ros.pipeline import Pipeline, PipelineStatus
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.reasons import Reason
 from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
+from robocache_ros.ros.facts import Look, Running, troubled
 from robocache_ros.ros.input import Input
-from robocache_ros.ros.inputs import Inputs
-from robocache_ros.ros.ticks import Growth, Missing
-from robocache_ros.ros.verdicts import (
-    Level,
-    OutputFacts,
-    SourceFacts,
-    Verdict,
-    judge_node,
-    judge_output,
-    judge_source,
-)
-from robocache_ros.ros.worker import Worker
-from robocache_ros.timeline.track import SourceStatus
+from robocache_ros.ros.output_verdicts import judge_output
+from robocache_ros.ros.source_verdicts import judge_source
+from robocache_ros.ros.ticks import Growth, LineBudget, News
+from robocache_ros.ros.verdicts import Level, Verdict, judge_backend, judge_clock, judge_node
 
 HARDWARE_ID = 'robocache_ros'
 _INACTIVE = Verdict(Level.OK, 'The node is not active; messages are ignored.')
-
-
-@dataclass(frozen=True)
-class Running:
-    """What a configured node consists of, for diagnostics to look at."""
-
-    config: Config
-    backend: str
-    backend_reason: str
-    pipeline: Pipeline
-    worker: Worker
-    inputs: Inputs
-    since_ns: int  # monotonic
+_LINES_A_MINUTE = 30
+# Longer than the window of the counts: one frame that lacked a source at the start is no line.
+_OUTPUT_PATIENCE = 7
 
 
 class Diagnostics:
-    """Looks at a node once a second, publishes what it sees, and logs what goes missing."""
+    """Looks at a node once a second, publishes what it sees, and logs what is new."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -57,13 +37,14 @@ class Diagnostics:
             DiagnosticArray, '/diagnostics', 10, event_callbacks=NO_PUBLISHER_EVENTS
         )
         self._growth: dict[str, Growth] = {}
-        self._missing: dict[str, Missing] = {}
+        self._news: dict[str, News] = {}
+        self._budget = LineBudget(_LINES_A_MINUTE)
         self._active_since_ns: int | None = None
 
     def restart(self) -> None:
         """Forget all counts: the node is being configured anew."""
         self._growth.clear()
-        self._missing.clear()
+        self._news.clear()
 
     def publish(self, state: str, problem: str, running: Running | None) -> None:
         """
@@ -79,49 +60,69 @@ class Diagnostics:
             self._active_since_ns = None
         elif self._active_since_ns is None:
             self._active_since_ns = now_ns
+        look = None
+        if running is not None:
+            status = running.pipeline.status(now_ns)
+            look = Look(self._node, running, status, now_ns, self._active_since_ns)
         array = DiagnosticArray()
         array.header.stamp = self._node.get_clock().now().to_msg()
-        if running is None:
-            array.status.append(self._node_status(state, problem, None, 0, now_ns))
-        else:
-            status = running.pipeline.status(now_ns)
-            node = self._node_status(state, problem, running, status.epoch, now_ns)
-            sources = [self._source(running, each, status, now_ns) for each in running.inputs]
-            outputs = [self._output(running, name, status, now_ns) for name in status.outputs]
-            array.status = [node, *sources, *outputs]
+        array.status = [self._node_status(state, problem, look), *self._parts(look)]
         self._publisher.publish(array)
 
-    def _node_status(
-        self, state: str, problem: str, running: Running | None, epoch: int, now_ns: int
-    ) -> DiagnosticStatus:
+    def _parts(self, look: Look | None) -> list[DiagnosticStatus]:
+        if look is None:
+            return []
+        sources, verdicts = [], {}
+        for each in look.running.inputs:
+            status, verdicts[each.source.name] = self._source(look, each)
+            sources.append(status)
+        away = troubled(look.status, verdicts)
+        return [*sources, *(self._output(look, name, away) for name in look.status.outputs)]
+
+    def _node_status(self, state: str, problem: str, look: Look | None) -> DiagnosticStatus:
         name = self._node.get_fully_qualified_name()
         values = {'state': state, 'version': __version__}
-        failing, summary = '', ''
-        if running is not None:
-            worker = running.worker
-            growth = self._grow('node', running, now_ns, {'errors': worker.errors})
+        failing, summary, trouble = '', '', None
+        if look is not None:
+            running, worker = look.running, look.running.worker
+            growth = self._grow('node', look, {'errors': worker.errors})
             failing = worker.last_error if growth.recent['errors'] else ''
-            summary = f'Active on the {running.backend} backend: {running.backend_reason}.'
-            values['backend'] = running.backend
-            values['backend_reason'] = running.backend_reason
-            values['epoch'] = str(epoch)
+            backend = running.backend.status()
+            summary = f'Active on the {backend.name} backend: {backend.reason}.'
+            values |= _about_backend(backend)
+            values['epoch'] = str(look.status.epoch)
             values['errors'] = str(worker.errors)
-        return self._status('node', judge_node(state, name, problem, failing, summary), values)
+            trouble = judge_backend(backend) or self._judge_clock(look)
+        verdict = judge_node(state, name, problem, failing, summary)
+        if verdict.level == Level.OK and trouble is not None:
+            verdict = trouble
+        self._tell('node', '', [verdict], well=verdict.level == Level.OK)
+        return self._status('node', verdict, values)
 
-    def _source(
-        self, running: Running, each: Input, status: PipelineStatus, now_ns: int
-    ) -> DiagnosticStatus:
-        source = status.sources[each.source.name]
+    def _judge_clock(self, look: Look) -> Verdict | None:
+        reference = look.reference
+        delivers = look.status.sources[reference].state == 'ok'
+        simulated = self._node.get_parameter('use_sim_time').value
+        return judge_clock(
+            bool(simulated) and self._node.get_clock().now().nanoseconds == 0,
+            reference,
+            look.behind_sec(reference) if delivers else 0.0,
+        )
+
+    def _source(self, look: Look, each: Input) -> tuple[DiagnosticStatus, list[Verdict]]:
+        name = each.source.name
+        source = look.status.sources[name]
         counts = {
             'received': source.received,
             'lost_transport': each.lost,
             'errors': each.errors,
             **_by_reason('dropped', source.dropped),
+            **_by_reason('note', source.notes),
         }
-        growth = self._grow(f'source {each.source.name}', running, now_ns, counts)
-        facts = self._source_facts(running, each, status, growth, now_ns)
-        verdict = _INACTIVE if self._active_since_ns is None else judge_source(facts)
-        self._tell(each, verdict, source.state)
+        facts = look.source(each, self._grow(f'source {name}', look, counts))
+        verdicts = [_INACTIVE] if self._active_since_ns is None else judge_source(facts)
+        well = verdicts[0].level == Level.OK and source.state == 'ok'
+        self._tell(f'source {name}', f'{name}: ', verdicts, well, each.told)
         values = {
             'topic': each.topic,
             'state': source.state,
@@ -133,90 +134,39 @@ class Diagnostics:
             'buffered': source.buffered,
             'expired': source.expired,
             **counts,
-            **_by_reason('note', source.notes),
         }
-        return self._status(f'source {each.source.name}', verdict, values)
+        return self._status(f'source {name}', verdicts[0], values), verdicts
 
-    def _source_facts(
-        self,
-        running: Running,
-        each: Input,
-        status: PipelineStatus,
-        growth: Growth,
-        now_ns: int,
-    ) -> SourceFacts:
-        config, name = running.config, each.source.name
-        source = status.sources[name]
-        reference = _reference(config, status)
-        since_ns = max(each.published_since_ns or now_ns, self._active_since_ns or now_ns)
-        silent_ns = now_ns - (source.last_arrival_ns or now_ns)
-        return SourceFacts(
-            name=name,
-            topic=each.topic,
-            message_type=each.type_name,
-            needed=each.source.required or name == config.trigger,
-            publishers=each.publishers,
-            other_types=each.other_types,
-            elsewhere=() if each.publishers else each.elsewhere(),
-            incompatible=each.incompatible,
-            qos=each.qos,
-            state=source.state,
-            received=source.received,
-            publishing_sec=(now_ns - since_ns) * 1e-9,
-            silent_sec=silent_ns * 1e-9,
-            reference=reference,
-            ahead_sec=_ahead_sec(source, status.sources[reference]),
-            clock_jump_sec=config.clock_jump_sec,
-            rate_hz=growth.rate_hz('received'),
-            latency_ms=self._latency_ms(source, silent_ns),
-            window_sec=growth.window_sec,
-            recent=growth.recent,
-            last_error=each.last_error,
-        )
-
-    def _latency_ms(self, source: SourceStatus, silent_ns: int) -> float:
-        """From the stamp of the newest sample to its arrival, by the ROS clock."""
-        if source.newest_ns is None:
-            return 0.0
-        now_ns = self._node.get_clock().now().nanoseconds
-        return float(now_ns - silent_ns - source.newest_ns) * 1e-6
-
-    def _output(
-        self, running: Running, name: str, status: PipelineStatus, now_ns: int
-    ) -> DiagnosticStatus:
-        output, stats = status.outputs[name], running.worker.outputs[name]
+    def _output(self, look: Look, name: str, away: Collection[str]) -> DiagnosticStatus:
+        output, stats = look.status.outputs[name], look.running.worker.outputs[name]
         counts = {
             'messages': stats.messages,
             'partial': stats.partial,
+            **{f'late.{source}': count for source, count in output.late.items()},
+            **{f'invalid.{source}': count for source, count in output.invalid.items()},
             **_by_reason('dropped', output.dropped),
+            **_by_reason('note', output.notes),
         }
         points = {'points': output.points, 'points_used': output.points_used}
-        growth = self._grow(f'output {name}', running, now_ns, counts | points)
-        away = tuple(key for key, source in status.sources.items() if source.state != 'ok')
-        facts = OutputFacts(
-            starved=_starved(running.config.trigger, away, len(status.sources)),
-            absent=away,
-            messages=stats.messages,
-            rate_hz=growth.rate_hz('messages'),
-            window_sec=growth.window_sec,
-            recent=growth.recent,
-        )
+        growth = self._grow(f'output {name}', look, counts | points)
+        facts = look.output(name, stats.messages, growth, away)
+        verdicts = [_INACTIVE] if self._active_since_ns is None else judge_output(facts)
+        well = verdicts[0].level == Level.OK and growth.recent['messages'] > 0
+        self._tell(f'output {name}', f'{name}: ', verdicts, well, patience=_OUTPUT_PATIENCE)
         wait, compute = stats.timings()
         values = {
-            **counts,
             'rate_hz': f'{facts.rate_hz:.2f}',
             'wait_ms_p50': f'{wait.p50_ms:.2f}',
             'wait_ms_p99': f'{wait.p99_ms:.2f}',
             'compute_ms_p50': f'{compute.p50_ms:.2f}',
             'compute_ms_p99': f'{compute.p99_ms:.2f}',
-            **_by_reason('note', output.notes),
+            **counts,
         }
-        verdict = _INACTIVE if self._active_since_ns is None else judge_output(facts)
-        return self._status(f'output {name}', verdict, values)
+        return self._status(f'output {name}', verdicts[0], values)
 
-    def _grow(self, name: str, running: Running, now_ns: int, counts: Mapping[str, int]) -> Growth:
-        growth = self._growth.setdefault(name, Growth(running.since_ns))
-        growth.add(now_ns, counts)
+    def _grow(self, part: str, look: Look, counts: Mapping[str, int]) -> Growth:
+        growth = self._growth.setdefault(part, Growth(look.running.since_ns))
+        growth.add(look.now_ns, counts)
         return growth
 
     def _status(
@@ -230,41 +180,47 @@ class Diagnostics:
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 
-    def _tell(self, each: Input, verdict: Verdict, state: str) -> None:
-        name = each.source.name
-        missing = self._missing.setdefault(name, Missing())
-        if missing.is_news(verdict.missing, state == 'ok'):
-            logger = self._node.get_logger()
-            if verdict.missing:
-                logger.warning(f'{name}: {verdict.sentence}')
-            else:
-                logger.info(f'{name}: delivers again on {each.topic}.')
+    def _tell(
+        self,
+        part: str,
+        prefix: str,
+        verdicts: Collection[Verdict],
+        well: bool,
+        told: Collection[str] = (),
+        patience: int = 2,
+    ) -> None:
+        """Log what is new about one part of the node; `told`: problems the log has named."""
+        news = self._news.setdefault(part, News(patience))
+        problems = {verdict.kind: verdict for verdict in verdicts if verdict.kind}
+        for kind in news.of(problems, told):
+            self._log(problems[kind].level, prefix + problems[kind].sentence)
+        if news.is_recovery(well):
+            self._log(Level.OK, f'{prefix}fine now: {next(iter(verdicts)).sentence}')
 
-
-def _reference(config: Config, status: PipelineStatus) -> str:
-    """Return the source whose clock the others are compared to: the trigger, or a live one."""
-    if config.trigger in status.sources:
-        return config.trigger
-    alive = (name for name, source in status.sources.items() if source.state == 'ok')
-    return next(alive, config.sources[0].name)
-
-
-def _starved(trigger: str, away: tuple[str, ...], sources: int) -> str:
-    """Say why there can be no frames, if so."""
-    if trigger in away:
-        return f'{trigger} is the trigger and does not deliver'
-    return 'no source delivers' if len(away) == sources else ''
-
-
-def _ahead_sec(source: SourceStatus, reference: SourceStatus) -> float:
-    """How far the stamps of one source are ahead of another's at the same moment."""
-    ahead_sec = 0.0
-    for one, sign in ((source, 1), (reference, -1)):
-        if one.state != 'ok' or one.newest_ns is None or one.last_arrival_ns is None:
-            return 0.0
-        ahead_sec += sign * (one.newest_ns - one.last_arrival_ns) * 1e-9
-    return ahead_sec
+    def _log(self, level: Level, sentence: str) -> None:
+        if not self._budget.allows(time.monotonic_ns()):
+            return
+        logger = self._node.get_logger()
+        # One call for each level: rclpy refuses a call site that changes its level.
+        if level == Level.ERROR:
+            logger.error(sentence)
+        elif level == Level.WARN:
+            logger.warning(sentence)
+        else:
+            logger.info(sentence)
 
 
 def _by_reason(prefix: str, counts: Mapping[Reason, int]) -> dict[str, int]:
     return {f'{prefix}.{reason.key}': count for reason, count in counts.items() if count}
+
+
+def _about_backend(backend: BackendStatus) -> dict[str, str]:
+    """What computes, from which sizes on CUDA does, and how many calls were computed where."""
+    values = {'backend': backend.name, 'backend_reason': backend.reason}
+    for op, least in backend.crossover.items():
+        values[f'{op}.crossover'] = 'never' if least is None else str(least)
+    for op, counts in backend.counts.items():
+        values |= {f'{op}.{where}': str(count) for where, count in counts.items()}
+    for op, left_sec in backend.retry_sec.items():
+        values[f'{op}.retry_sec'] = f'{left_sec:.1f}'
+    return values

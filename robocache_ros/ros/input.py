@@ -88,7 +88,7 @@ class Input:
         self._message_type, make_decoder = KINDS[source.type]
         self.type_name = _type_name(self._message_type)
         self._decode = make_decoder(source)
-        self._told: set[Reason] = set()
+        self.told: set[str] = set()  # keys of the reasons that the log has named
         self._rejecting = False
         self.topic = node.resolve_topic_name(source.topic)
         self._policy = _policy(node, source, self.topic)
@@ -194,9 +194,9 @@ class Input:
     def _complain(self, rejected: Rejected) -> None:
         """Warn about the first message of each reason; diagnostics count the others."""
         reason = rejected.reason
-        if reason in self._told:
+        if reason.key in self.told:
             return
-        self._told.add(reason)
+        self.told.add(reason.key)
         self._rejecting = True
         self._node.get_logger().warning(
             f'{self.source.name}: dropped a message on {self.topic} ({reason.key}: '

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _WINDOW_TICKS = 5
-_TELLINGS = 3  # how often the log says that a source is missing; /diagnostics says it always
+_TELLINGS = 3  # how often the log says the same; /diagnostics says it always
+_MINUTE_NS = 60_000_000_000
 
 
 class Growth:
@@ -34,22 +35,52 @@ class Growth:
         return self.recent[key] / self.window_sec if self.window_sec > 0 else 0.0
 
 
-class Missing:
-    """Decides what of a source that comes and goes is worth a line in the log."""
+class News:
+    """Decides what of the problems of one part, which come and go, is worth a line in the log."""
 
-    def __init__(self) -> None:
-        self._ticks = 0
-        self._told = False
-        self._tellings = 0
+    def __init__(self, patience: int = 2) -> None:
+        """Tell a problem that is there at `patience` looks in a row."""
+        self._patience = patience
+        self._looks: dict[str, int] = {}
+        self._told: set[str] = set()
+        self._tellings: Counter[str] = Counter()
 
-    def is_news(self, missing: bool, delivers: bool) -> bool:
-        """Whether to log: gone for the second tick in a row, or back after that was told."""
-        self._ticks = self._ticks + 1 if missing else 0
-        if not self._told and self._ticks == 2 and self._tellings < _TELLINGS:
-            self._told = True
-            self._tellings += 1
-            return True
-        if self._told and delivers and not missing:
-            self._told = False
-            return True
-        return False
+    def of(self, kinds: Collection[str], told: Collection[str] = ()) -> list[str]:
+        """
+        Return which of the kinds of problems that there are now are to be told now.
+
+        Each once, and again after it was gone, but not for ever. `told`: kinds that were told
+        elsewhere when they first came.
+        """
+        self._looks = {kind: self._looks.get(kind, 0) + 1 for kind in kinds}
+        new = [
+            kind
+            for kind, looks in self._looks.items()
+            if looks == self._patience and self._tellings[kind] < _TELLINGS
+        ]
+        self._tellings.update(new)
+        new = [kind for kind in new if kind not in told or self._tellings[kind] > 1]
+        self._told.update(new)
+        return new
+
+    def is_recovery(self, well: bool) -> bool:
+        """Whether to tell that all is well: once, after a problem was told."""
+        recovered = well and bool(self._told)
+        if recovered:
+            self._told.clear()
+        return recovered
+
+
+class LineBudget:
+    """No more lines in any minute than people read."""
+
+    def __init__(self, lines: int) -> None:
+        self._said_ns: deque[int] = deque(maxlen=lines)
+
+    def allows(self, now_ns: int) -> bool:
+        """Whether one more line is due, which then counts."""
+        full = len(self._said_ns) == self._said_ns.maxlen
+        if full and now_ns - self._said_ns[0] < _MINUTE_NS:
+            return False
+        self._said_ns.append(now_ns)
+        return True

@@ -10,17 +10,12 @@ from dataclasses import replace
 import pytest
 
 from robocache_ros.reasons import Reason
-from robocache_ros.ros.diagnostics import _ahead_sec, _starved
-from robocache_ros.ros.ticks import Growth, Missing
-from robocache_ros.ros.verdicts import (
-    Level,
-    OutputFacts,
-    SourceFacts,
-    judge_node,
-    judge_output,
-    judge_source,
-    most_dropped,
-)
+from robocache_ros.ros import output_verdicts, source_verdicts
+from robocache_ros.ros.facts import ahead_sec, starved
+from robocache_ros.ros.output_verdicts import OutputFacts, Short
+from robocache_ros.ros.source_verdicts import SourceFacts
+from robocache_ros.ros.ticks import Growth, LineBudget, News
+from robocache_ros.ros.verdicts import Level, drops, judge_clock, judge_node
 from robocache_ros.timeline.track import SourceStatus
 
 HEALTHY = SourceFacts(
@@ -45,8 +40,20 @@ HEALTHY = SourceFacts(
     window_sec=5.0,
     recent=Counter(received=50),
     last_error='',
+    frame_id='lidar',
+    output_frame='lidar',
+    fields=('x', 'y', 'z', 'intensity'),
+    lacking={},
 )
 UNHEARD = replace(HEALTHY, state='unheard', received=0, recent=Counter())
+
+
+def judge_source(facts):
+    return source_verdicts.judge_source(facts)[0]
+
+
+def judge_output(facts):
+    return output_verdicts.judge_output(facts)[0]
 
 
 def judged(facts, **changes):
@@ -55,7 +62,7 @@ def judged(facts, **changes):
 
 def test_a_healthy_source_tells_its_rate_and_latency():
     verdict = judge_source(HEALTHY)
-    assert verdict == (Level.OK, '10.0 Hz, received 4 ms after the stamp.', False)
+    assert verdict == (Level.OK, '10.0 Hz, received 4 ms after the stamp.', '')
 
 
 def test_a_latency_by_another_clock_is_not_told():
@@ -65,7 +72,7 @@ def test_a_latency_by_another_clock_is_not_told():
 def test_no_publisher_is_a_warning_that_names_topic_and_type():
     verdict = judged(UNHEARD, publishers=0)
     assert verdict.level == Level.WARN
-    assert verdict.missing
+    assert verdict.kind == 'missing'
     assert verdict.sentence.startswith(
         'No publisher of sensor_msgs/msg/PointCloud2 on /lidar/points: start the driver'
     )
@@ -90,7 +97,7 @@ def test_a_publisher_of_another_type_is_named():
 
 def test_a_publisher_gets_some_seconds_before_its_silence_is_a_problem():
     verdict = judged(UNHEARD, publishing_sec=2.9)
-    assert verdict == (Level.OK, 'Waiting for the first message on /lidar/points.', False)
+    assert verdict == (Level.OK, 'Waiting for the first message on /lidar/points.', '')
     verdict = judged(UNHEARD, publishing_sec=3.1)
     assert verdict.level == Level.WARN
     assert 'fastdds_large_messages.xml' in verdict.sentence
@@ -109,9 +116,9 @@ def test_incompatible_qos_of_one_publisher_is_no_problem_while_another_delivers(
 
 def test_a_source_that_fell_silent_tells_for_how_long():
     verdict = judged(HEALTHY, state='silent', silent_sec=3.21)
-    assert verdict.missing
+    assert verdict.kind == 'missing'
     assert verdict.sentence == (
-        'Silent for 3.2 s: nothing arrives on /lidar/points, although it has 1 publisher(s).'
+        'Silent for 3.2 s: nothing arrives on /lidar/points, although it has 1 publisher.'
     )
 
 
@@ -119,7 +126,7 @@ def test_messages_that_are_all_dropped_are_not_called_silence():
     recent = Counter({'received': 50, 'dropped.duplicate': 50})
     verdict = judged(HEALTHY, state='silent', silent_sec=5.0, recent=recent)
     assert 'nothing arrives' not in verdict.sentence
-    assert 'All 50 messages of the last 5 s were dropped, mostly duplicate' in verdict.sentence
+    assert 'All 50 messages of the last 5 s were dropped, duplicate' in verdict.sentence
 
 
 def test_a_silent_source_without_publisher_is_a_missing_driver():
@@ -162,7 +169,39 @@ def test_some_messages_dropped_is_a_warning_even_for_a_needed_source():
 def test_losses_in_transport_are_told():
     verdict = judged(HEALTHY, recent=Counter(received=50, lost_transport=7))
     assert verdict.level == Level.WARN
-    assert verdict.sentence.startswith('7 messages were lost on the way')
+    assert verdict.sentence.startswith('7 messages lost on the way')
+
+
+def test_a_source_in_another_frame_is_told_both_frames():
+    recent = Counter({'received': 50, 'note.frame_mismatch': 50})
+    verdict = judged(HEALTHY, recent=recent, name='rear', frame_id='rear')
+    assert verdict.level == Level.WARN
+    assert verdict.sentence.startswith(
+        "Its frame_id is 'rear', the output frame is 'lidar': its clouds are left out of the grid."
+    )
+    assert 'take rear out of voxels.sources' in verdict.sentence
+    assert judged(HEALTHY, recent=recent).level == Level.OK  # it has changed meanwhile
+
+
+def test_a_source_that_lacks_a_field_is_told_field_channels_and_what_there_is():
+    recent = Counter({'received': 50, 'note.field_missing': 50})
+    lacking = {'intensity': ('mean_intensity', 'max_intensity')}
+    facts = replace(HEALTHY, recent=recent, lacking=lacking, fields=('x', 'y', 'z', 'ring'))
+    verdict = judge_source(facts)
+    assert verdict.level == Level.WARN
+    assert verdict.sentence == (
+        'Its clouds have no field intensity (only x, y, z, ring), so it adds nothing to '
+        'mean_intensity, max_intensity: publish the field, or take the channel out of '
+        'voxels.channels.'
+    )
+
+
+def test_every_reason_for_drops_is_a_problem_of_its_own():
+    recent = Counter({'received': 50, 'dropped.duplicate': 9, 'dropped.late': 1})
+    found = source_verdicts.judge_source(replace(HEALTHY, recent=recent))
+    assert [verdict.kind for verdict in found] == ['duplicate', 'late']
+    assert found[0].sentence.startswith('10 of 50 messages of the last 5 s were dropped, mostly ')
+    assert found[1].sentence.startswith('1 of 50 messages of the last 5 s were dropped, late. ')
 
 
 def test_a_bug_comes_before_everything_else():
@@ -175,6 +214,9 @@ def test_a_bug_comes_before_everything_else():
 FLOWING = OutputFacts(
     starved='',
     absent=(),
+    short=(),
+    reference='lidar',
+    timeout_sec=0.1,
     messages=100,
     rate_hz=10.0,
     window_sec=5.0,
@@ -183,19 +225,19 @@ FLOWING = OutputFacts(
 
 
 def test_a_healthy_output_tells_its_rate():
-    assert judge_output(FLOWING) == (Level.OK, '10.0 Hz.', False)
+    assert judge_output(FLOWING) == (Level.OK, '10.0 Hz.', '')
 
 
 def test_an_output_without_anything_to_send_is_an_error():
     facts = replace(FLOWING, starved='no source delivers', recent=Counter())
-    assert judge_output(facts) == (Level.ERROR, 'Nothing to send: no source delivers.', False)
+    assert judge_output(facts) == (Level.ERROR, 'Nothing to send: no source delivers.', '')
 
 
 def test_frames_need_their_trigger_or_with_a_rate_at_least_one_source():
-    assert _starved('lidar', ('lidar',), 3) == 'lidar is the trigger and does not deliver'
-    assert _starved('lidar', ('camera', 'imu'), 3) == ''
-    assert _starved('rate', ('camera', 'imu'), 3) == ''
-    assert _starved('rate', ('lidar', 'camera', 'imu'), 3) == 'no source delivers'
+    assert starved('lidar', ('lidar',), 3) == 'lidar is the trigger and does not deliver'
+    assert starved('lidar', ('camera', 'imu'), 3) == ''
+    assert starved('rate', ('camera', 'imu'), 3) == ''
+    assert starved('rate', ('lidar', 'camera', 'imu'), 3) == 'no source delivers'
 
 
 def test_frames_not_sent_name_the_reason_and_are_an_error_if_none_was():
@@ -203,32 +245,78 @@ def test_frames_not_sent_name_the_reason_and_are_an_error_if_none_was():
     assert judge_output(replace(FLOWING, recent=recent)).level == Level.ERROR
     verdict = judge_output(replace(FLOWING, recent=recent + Counter(messages=38)))
     assert verdict.level == Level.WARN
-    assert verdict.sentence.startswith('12 frames of the last 5 s were not sent, mostly ')
+    assert verdict.sentence.startswith('12 frames of the last 5 s not sent (frame_timeout): ')
     assert Reason.FRAME_TIMEOUT.fix in verdict.sentence
 
 
 def test_grids_without_any_point_in_range_are_told():
-    recent = Counter(messages=50, points=5_000_000)
+    recent = Counter({'messages': 50, 'points': 500, 'note.point_out_of_range': 500})
     verdict = judge_output(replace(FLOWING, recent=recent))
     assert verdict.level == Level.WARN
-    assert 'none of 5000000 points lies in voxels.point_cloud_range' in verdict.sentence
+    assert 'none of 500 points lies in voxels.point_cloud_range; check' in verdict.sentence
     assert judge_output(replace(FLOWING, recent=recent + Counter(points_used=1))).level == 0
+
+
+def test_clouds_of_nothing_but_nan_are_not_called_out_of_range():
+    recent = Counter({'messages': 50, 'points': 500, 'note.point_nonfinite': 500})
+    verdict = judge_output(replace(FLOWING, recent=recent))
+    assert verdict.kind == 'point_nonfinite'
+    assert 'every coordinate of 500 points is NaN or infinite' in verdict.sentence
+    assert 'range' not in verdict.sentence
+
+
+def test_of_clouds_that_are_partly_nan_and_partly_out_of_range_both_are_told():
+    notes = {'note.point_nonfinite': 400, 'note.point_out_of_range': 100}
+    recent = Counter({'messages': 50, 'points': 500, **notes})
+    verdict = judge_output(replace(FLOWING, recent=recent))
+    assert 'none of 100 points lies in voxels.point_cloud_range (400 more are NaN' in (
+        verdict.sentence
+    )
 
 
 def test_partial_frames_for_lack_of_a_source_are_no_second_warning():
     facts = replace(FLOWING, absent=('camera', 'imu'), recent=Counter(messages=50, partial=50))
-    assert judge_output(facts) == (Level.OK, '10.0 Hz, without camera, imu.', False)
+    assert judge_output(facts) == (Level.OK, '10.0 Hz, without camera, imu.', '')
 
 
-def test_partial_frames_although_all_sources_deliver_are_a_warning():
-    verdict = judge_output(replace(FLOWING, recent=Counter(messages=50, partial=4)))
-    assert verdict.level == Level.WARN
-    assert '4 of 50 frames partial' in verdict.sentence
+LATE = Short('imu', late=48, invalid=48, period_sec=0.01, delay_sec=0.25, max_gap_sec=0.2)
+
+
+def test_partial_frames_name_the_source_that_is_late_and_by_how_much():
+    recent = Counter(messages=50, partial=48)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[LATE]))
+    assert (verdict.level, verdict.kind) == (Level.WARN, 'partial imu')
+    assert verdict.sentence == (
+        '10.0 Hz, 48 of 50 frames partial: imu reaches the time of a frame up to 260 ms after '
+        'lidar, and timeout_sec is 0.1: raise it, find out what delays imu, or set imu.wait: '
+        'newest.'
+    )
+
+
+def test_partial_frames_name_the_source_that_comes_too_seldom():
+    seldom = Short('camera', 0, 30, period_sec=1.5, delay_sec=0.02, max_gap_sec=0.2)
+    recent = Counter(messages=50, partial=30)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[seldom], absent=('imu',)))
+    assert verdict.sentence == (
+        '10.0 Hz, without imu, 30 of 50 frames partial: camera was more than its max_gap_sec of '
+        '0.2 away in 30 (it comes every 1.5 s, up to 20 ms after lidar): raise camera.max_gap_sec.'
+    )
+
+
+def test_frames_that_timed_out_name_the_source_they_waited_for():
+    recent = Counter({'messages': 2, 'dropped.frame_timeout': 48})
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[LATE]))
+    assert verdict.sentence.startswith(
+        '48 frames of the last 5 s not sent (frame_timeout): imu reaches the time of a frame up '
+        'to 260 ms after lidar'
+    )
+    verdict = judge_output(replace(FLOWING, recent=recent, absent=('imu',)))
+    assert f'{Reason.FRAME_TIMEOUT.what} Away: imu. ' in verdict.sentence
 
 
 def test_an_output_waits_for_its_first_frame_in_peace():
     verdict = judge_output(replace(FLOWING, messages=0, recent=Counter()))
-    assert verdict == (Level.OK, 'Waiting for the first frame.', False)
+    assert verdict == (Level.OK, 'Waiting for the first frame.', '')
 
 
 @pytest.mark.parametrize(
@@ -248,15 +336,30 @@ def test_every_state_of_the_node_has_its_sentence(state, level, words):
 
 def test_a_failed_transition_or_computation_is_an_error_with_its_text():
     verdict = judge_node('unconfigured', '/node', 'trigger must be ...', '', '')
-    assert verdict == (Level.ERROR, 'trigger must be ...', False)
+    assert verdict == (Level.ERROR, 'trigger must be ...', '')
     verdict = judge_node('active', '/node', '', 'ValueError: no such cell', '')
     assert verdict.level == Level.ERROR
     assert 'ValueError: no such cell' in verdict.sentence
 
 
+def test_a_clock_that_nobody_publishes_is_told():
+    verdict = judge_clock(no_clock=True, reference='lidar', behind_sec=0.0)
+    assert verdict.level == Level.WARN
+    assert 'nothing arrives on /clock' in verdict.sentence
+    assert 'use_sim_time: false' in verdict.sentence
+
+
+def test_stamps_of_another_time_than_the_clocks_are_told_with_offset_and_direction():
+    behind = judge_clock(False, 'lidar', behind_sec=3600.0)
+    assert behind.sentence.startswith('The stamps of lidar are 3600 s behind the ROS clock')
+    assert '--clock' in behind.sentence
+    assert ' 7.5 s ahead of the ROS clock' in judge_clock(False, 'lidar', -7.5).sentence
+    assert judge_clock(False, 'lidar', 0.3) is None
+
+
 def test_every_reason_has_a_key_that_the_rules_understand():
     for reason in Reason:
-        assert most_dropped({f'dropped.{reason.key}': 1}) == (reason, 1)
+        assert drops({f'dropped.{reason.key}': 1}) == [(reason, 1)]
 
 
 def test_growth_is_over_the_last_five_ticks_and_starts_from_nothing():
@@ -278,32 +381,49 @@ def test_a_reason_that_was_never_seen_before_counts_from_zero():
     assert growth.recent['dropped.late'] == 3
 
 
-def test_a_missing_source_is_news_once_from_the_second_tick_on_and_so_is_its_return():
-    missing = Missing()
-    ticks = [(True, False)] * 4 + [(False, False), (False, True), (False, True)]
-    assert [missing.is_news(*tick) for tick in ticks] == [
-        False,
-        True,
-        False,
-        False,
-        False,
-        True,
-        False,
-    ]
+def test_a_problem_is_news_once_from_the_second_look_on_and_again_after_it_was_gone():
+    news = News()
+    looks = [['a'], ['a'], ['a', 'b'], ['a', 'b'], [], ['a'], ['a']]
+    assert [news.of(kinds) for kinds in looks] == [[], ['a'], [], ['b'], [], [], ['a']]
 
 
-def test_a_source_that_flaps_for_ever_is_told_three_times():
-    missing = Missing()
-    news = [missing.is_news(gone, not gone) for _ in range(20) for gone in (True, True, False)]
-    assert sum(news) == 6
+def test_a_problem_that_comes_and_goes_for_ever_is_told_three_times():
+    news = News()
+    told = [news.of(kinds) for _ in range(20) for kinds in (['a'], ['a'], [])]
+    assert sum(map(len, told)) == 3
+
+
+def test_what_was_told_elsewhere_is_news_only_when_it_comes_back():
+    news = News()
+    looks = [news.of(kinds, told=['a']) for kinds in (['a'], ['a'], [], ['a'], ['a'])]
+    assert looks == [[], [], [], [], ['a']]
+
+
+def test_that_all_is_well_is_told_once_after_a_problem_was_told():
+    news = News()
+    assert not news.is_recovery(True)
+    news.of(['a'])
+    assert not news.is_recovery(True)  # a single look that nobody was told of
+    for _ in range(2):
+        news.of(['a'])
+    assert [news.is_recovery(well) for well in (False, True, True)] == [False, True, False]
+
+
+def test_no_minute_has_more_lines_than_the_budget():
+    budget = LineBudget(2)
+    second = 1_000_000_000
+    allowed = [budget.allows(t * second) for t in (0, 30, 59, 60, 61, 90)]
+    assert allowed == [True, True, False, True, False, True]
 
 
 def test_ahead_compares_stamps_at_the_same_moment():
     def status(newest_ns, last_arrival_ns, state='ok'):
-        return SourceStatus(1, 1, 0, 0, {}, {}, newest_ns, last_arrival_ns, None, state)
+        return SourceStatus(
+            1, 1, 0, 0, {}, {}, newest_ns, last_arrival_ns, None, None, '', (), state
+        )
 
     lidar = status(newest_ns=100_000_000_000, last_arrival_ns=7_000_000_000)
     imu = status(newest_ns=98_500_000_000, last_arrival_ns=7_500_000_000)
-    assert _ahead_sec(imu, lidar) == pytest.approx(-2.0)
-    assert _ahead_sec(lidar, imu) == pytest.approx(2.0)
-    assert _ahead_sec(status(0, 0, 'silent'), lidar) == 0.0
+    assert ahead_sec(imu, lidar) == pytest.approx(-2.0)
+    assert ahead_sec(lidar, imu) == pytest.approx(2.0)
+    assert ahead_sec(status(0, 0, 'silent'), lidar) == 0.0

@@ -1,0 +1,168 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about a node at one look, as the rules of the verdicts want it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from rclpy.node import Node
+
+from robocache_ros.backends import Backend
+from robocache_ros.config import Config
+from robocache_ros.pipeline import Pipeline, PipelineStatus
+from robocache_ros.reasons import Reason
+from robocache_ros.ros.input import Input
+from robocache_ros.ros.inputs import Inputs
+from robocache_ros.ros.output_verdicts import OutputFacts, Short
+from robocache_ros.ros.source_verdicts import SourceFacts
+from robocache_ros.ros.ticks import Growth
+from robocache_ros.ros.verdicts import Level, Verdict
+from robocache_ros.ros.worker import Worker
+from robocache_ros.timeline.track import SourceStatus
+
+
+@dataclass(frozen=True)
+class Running:
+    """What a configured node consists of, for diagnostics to look at."""
+
+    config: Config
+    backend: Backend
+    pipeline: Pipeline
+    worker: Worker
+    inputs: Inputs
+    since_ns: int  # monotonic
+
+
+@dataclass(frozen=True)
+class Look:
+    """A configured node at one moment."""
+
+    node: Node
+    running: Running
+    status: PipelineStatus
+    now_ns: int  # monotonic
+    active_since_ns: int | None  # monotonic
+
+    @property
+    def reference(self) -> str:
+        """The source whose clock the others are compared to: the trigger, or a live one."""
+        if self.running.config.trigger in self.status.sources:
+            return self.running.config.trigger
+        alive = (name for name, source in self.status.sources.items() if source.state == 'ok')
+        return next(alive, self.running.config.sources[0].name)
+
+    def behind_sec(self, name: str) -> float:
+        """By how much the newest stamp of a source was behind the ROS clock when it arrived."""
+        source = self.status.sources[name]
+        if source.newest_ns is None:
+            return 0.0
+        now_ns = self.node.get_clock().now().nanoseconds
+        silent_ns = self.now_ns - (source.last_arrival_ns or self.now_ns)
+        return float(now_ns - silent_ns - source.newest_ns) * 1e-9
+
+    def source(self, each: Input, growth: Growth) -> SourceFacts:
+        """Return what is known about one source."""
+        config, name = self.running.config, each.source.name
+        source = self.status.sources[name]
+        since_ns = max(each.published_since_ns or self.now_ns, self.active_since_ns or self.now_ns)
+        grid = self.status.outputs.get('voxels')
+        return SourceFacts(
+            name=name,
+            topic=each.topic,
+            message_type=each.type_name,
+            needed=each.source.required or name == config.trigger,
+            publishers=each.publishers,
+            other_types=each.other_types,
+            elsewhere=() if each.publishers else each.elsewhere(),
+            incompatible=each.incompatible,
+            qos=each.qos,
+            state=source.state,
+            received=source.received,
+            publishing_sec=(self.now_ns - since_ns) * 1e-9,
+            silent_sec=(self.now_ns - (source.last_arrival_ns or self.now_ns)) * 1e-9,
+            reference=self.reference,
+            ahead_sec=ahead_sec(source, self.status.sources[self.reference]),
+            clock_jump_sec=config.clock_jump_sec,
+            rate_hz=growth.rate_hz('received'),
+            latency_ms=self.behind_sec(name) * 1e3,
+            window_sec=growth.window_sec,
+            recent=growth.recent,
+            last_error=each.last_error,
+            frame_id=source.frame_id,
+            output_frame=grid.frame_id if grid else '',
+            fields=source.fields,
+            lacking=_lacking(config, source.fields),
+        )
+
+    def output(
+        self, name: str, messages: int, growth: Growth, troubled: Collection[str]
+    ) -> OutputFacts:
+        """
+        Return what is known about one output.
+
+        `messages`: sent since the node was configured. `troubled`: sources that have a problem of
+        their own.
+        """
+        recent, sources = growth.recent, self.status.sources
+        lacked = [s for s in sources if recent[f'late.{s}'] or recent[f'invalid.{s}']]
+        away = tuple(key for key, source in sources.items() if source.state != 'ok')
+        config = self.running.config
+        return OutputFacts(
+            starved=starved(config.trigger, away, len(sources)),
+            absent=tuple(source for source in lacked if source in troubled),
+            short=[self._short(s, recent) for s in lacked if s not in troubled],
+            reference=self.reference,
+            timeout_sec=config.timeout_sec,
+            messages=messages,
+            rate_hz=growth.rate_hz('messages'),
+            window_sec=growth.window_sec,
+            recent=recent,
+        )
+
+    def _short(self, name: str, recent: Mapping[str, int]) -> Short:
+        source, reference = self.status.sources[name], self.status.sources[self.reference]
+        return Short(
+            source=name,
+            late=recent[f'late.{name}'],
+            invalid=recent[f'invalid.{name}'],
+            period_sec=(source.period_ns or 0) * 1e-9,
+            delay_sec=max(0, (source.lag_ns or 0) - (reference.lag_ns or 0)) * 1e-9,
+            max_gap_sec=self.running.config.source(name).max_gap_sec,
+        )
+
+
+def troubled(status: PipelineStatus, verdicts: Mapping[str, list[Verdict]]) -> list[str]:
+    """Return the sources whose own status explains why frames lack them."""
+    return [
+        name
+        for name, found in verdicts.items()
+        if status.sources[name].state != 'ok'
+        or any(v.level != Level.OK and v.kind != Reason.FIELD_MISSING.key for v in found)
+    ]
+
+
+def starved(trigger: str, away: tuple[str, ...], sources: int) -> str:
+    """Say why there can be no frames, if so."""
+    if trigger in away:
+        return f'{trigger} is the trigger and does not deliver'
+    return 'no source delivers' if len(away) == sources else ''
+
+
+def ahead_sec(source: SourceStatus, reference: SourceStatus) -> float:
+    """How far the stamps of one source are ahead of another's at the same moment."""
+    total = 0.0
+    for one, sign in ((source, 1), (reference, -1)):
+        if one.state != 'ok' or one.newest_ns is None or one.last_arrival_ns is None:
+            return 0.0
+        total += sign * (one.newest_ns - one.last_arrival_ns) * 1e-9
+    return total
+
+
+def _lacking(config: Config, fields: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    channels = [c for c in config.voxel_spec.channels if c.field and c.field not in fields]
+    return {
+        str(channel.field): tuple(c.name for c in channels if c.field == channel.field)
+        for channel in channels
+    }

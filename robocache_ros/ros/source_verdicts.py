@@ -1,0 +1,184 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with a source, in one plain sentence with the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from robocache_ros.reasons import Reason
+from robocache_ros.ros.verdicts import Level, Verdict, amount, drops
+
+# A publisher that has not sent anything for this long is suspected of not reaching us.
+PATIENCE_SEC = 3.0
+# Stamps further from the ROS clock come from a bag that plays without its clock.
+_SAME_CLOCK_MS = 60_000.0
+_SHOWN_NAMES = 5
+_FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
+_FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What is known about one source of an active node; counts are of the last seconds."""
+
+    name: str
+    topic: str
+    message_type: str
+    needed: bool  # no output without it
+    publishers: int
+    other_types: tuple[str, ...]
+    elsewhere: tuple[str, ...]  # topics that do carry this type
+    incompatible: str
+    qos: str
+    state: str  # as in SourceStatus
+    received: int  # since the node was configured
+    publishing_sec: float  # for how long there has been a publisher and we were active
+    silent_sec: float
+    reference: str  # source whose clock counts: the trigger
+    ahead_sec: float  # of the stamps of the reference at the same moment
+    clock_jump_sec: float
+    rate_hz: float
+    latency_ms: float
+    window_sec: float
+    recent: Mapping[str, int]
+    last_error: str
+    frame_id: str
+    output_frame: str
+    fields: tuple[str, ...]  # of its clouds
+    lacking: Mapping[str, tuple[str, ...]]  # field that is not among them -> channels it is for
+
+
+def judge_source(facts: SourceFacts) -> list[Verdict]:
+    """Return all problems of a source, most basic first, or that there is none."""
+    found = [
+        verdict
+        for rule in (_broken, _missing, _on_another_clock, _dropping, _unused, _losing)
+        for verdict in rule(facts)
+    ]
+    return found or [_healthy(facts)]
+
+
+def _healthy(facts: SourceFacts) -> Verdict:
+    if facts.received == 0:
+        return Verdict(Level.OK, f'Waiting for the first message on {facts.topic}.')
+    sentence = f'{facts.rate_hz:.1f} Hz'
+    if abs(facts.latency_ms) < _SAME_CLOCK_MS:
+        sentence += f', received {facts.latency_ms:.0f} ms after the stamp'
+    return Verdict(Level.OK, f'{sentence}.')
+
+
+def _broken(facts: SourceFacts) -> Iterator[Verdict]:
+    if facts.recent['errors']:
+        yield Verdict(
+            Level.ERROR,
+            f'{amount(facts.recent["errors"], "message")} could not be handled, which is a bug in '
+            f'robocache_ros; please report it: {facts.last_error}.',
+        )
+
+
+def _missing(facts: SourceFacts) -> Iterator[Verdict]:
+    sentence = _why_missing(facts)
+    if sentence:
+        yield Verdict(Level.ERROR if facts.needed else Level.WARN, sentence, 'missing')
+
+
+def _why_missing(facts: SourceFacts) -> str:
+    if facts.publishers == 0 and facts.state in ('unheard', 'silent'):
+        if facts.other_types:
+            return (
+                f'{facts.topic} carries {", ".join(facts.other_types)}, not '
+                f'{facts.message_type}: set {facts.name}.topic or {facts.name}.type.'
+            )
+        found = ', '.join(facts.elsewhere[:_SHOWN_NAMES])
+        but = f', but on {found}' if found else ''
+        return (
+            f'No publisher of {facts.message_type} on {facts.topic}{but}: start the driver, or '
+            f'set {facts.name}.topic, or take {facts.name} out of sources.'
+        )
+    publishers = amount(facts.publishers, 'publisher')
+    if facts.received == 0:
+        if facts.incompatible:
+            return facts.incompatible
+        if facts.publishing_sec > PATIENCE_SEC:
+            return (
+                f'{publishers} on {facts.topic}, but nothing has arrived '
+                f'(QoS {facts.qos}): the driver may be idle, or the messages may be too large for '
+                'its transport, for which config/fastdds_large_messages.xml is the cure.'
+            )
+    # What arrives and is dropped is not silence: the rule for drops names the reason.
+    if facts.state == 'silent' and not drops(facts.recent):
+        return (
+            f'Silent for {facts.silent_sec:.1f} s: nothing arrives on {facts.topic}, although it '
+            f'has {publishers}.'
+        )
+    return ''
+
+
+def _on_another_clock(facts: SourceFacts) -> Iterator[Verdict]:
+    if facts.state == 'other_epoch':
+        sentence = f'{Reason.OLD_EPOCH.what} {Reason.OLD_EPOCH.fix}'
+        yield Verdict(Level.WARN, sentence, Reason.OLD_EPOCH.key)
+    elif abs(facts.ahead_sec) > facts.clock_jump_sec:
+        side = 'ahead of' if facts.ahead_sec > 0 else 'behind'
+        yield Verdict(
+            Level.WARN,
+            f'Its stamps are {abs(facts.ahead_sec):.1f} s {side} those of {facts.reference}: '
+            f'synchronise the clocks, or set {facts.name}.time_offset_sec, or '
+            f'{facts.name}.stamp: receive.',
+            'clock',
+        )
+
+
+def _dropping(facts: SourceFacts) -> Iterator[Verdict]:
+    """One verdict for each reason; the first one tells how many messages were dropped in all."""
+    found = drops(facts.recent)
+    received, total = facts.recent['received'], sum(count for _, count in found)
+    level = Level.ERROR if total >= received and facts.needed else Level.WARN
+    for reason, count in found:
+        if (reason, count) == found[0]:
+            share = f'All {total}' if total >= received else f'{total} of {received}'
+            mostly = 'mostly ' if len(found) > 1 else ''
+        else:
+            share, mostly = f'{count} of {received}', ''
+        yield Verdict(
+            level,
+            f'{share} messages of the last {facts.window_sec:.0f} s were dropped, {mostly}'
+            f'{reason.key}. {reason.what} {reason.fix}',
+            reason.key,
+        )
+
+
+def _unused(facts: SourceFacts) -> Iterator[Verdict]:
+    """Say why clouds that arrive well are left out of the grid, or out of a channel of it."""
+    if facts.recent[_FRAME_MISMATCH] and facts.frame_id != facts.output_frame:
+        yield Verdict(
+            Level.WARN,
+            f"Its frame_id is '{facts.frame_id}', the output frame is '{facts.output_frame}': its "
+            'clouds are left out of the grid. Publish them in that frame, or set output_frame, '
+            f'or take {facts.name} out of voxels.sources.',
+            Reason.FRAME_MISMATCH.key,
+        )
+    if facts.recent[_FIELD_MISSING] and facts.lacking:
+        fields = ' and '.join(facts.lacking)
+        channels = ', '.join(name for names in facts.lacking.values() for name in names)
+        present = ', '.join(facts.fields[:_SHOWN_NAMES])
+        yield Verdict(
+            Level.WARN,
+            f'Its clouds have no field {fields} (only {present}), so it adds nothing to '
+            f'{channels}: publish the field, or take the channel out of voxels.channels.',
+            Reason.FIELD_MISSING.key,
+        )
+
+
+def _losing(facts: SourceFacts) -> Iterator[Verdict]:
+    lost = facts.recent['lost_transport']
+    if lost:
+        yield Verdict(
+            Level.WARN,
+            f'{amount(lost, "message")} lost on the way in the last '
+            f'{facts.window_sec:.0f} s: raise {facts.name}.depth, or use '
+            'config/fastdds_large_messages.xml where they are published.',
+            'lost_transport',
+        )
