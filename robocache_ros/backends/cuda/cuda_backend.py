@@ -7,14 +7,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from robocache_ros.backends import numpy_voxels
-from robocache_ros.backends.cuda.dense import DenseGrids
+from robocache_ros.backends.cuda.dense import DenseGrids, dense_shape, occupancy_shape
 from robocache_ros.backends.cuda.device import Device, Limits
 from robocache_ros.backends.cuda.fusion import Fusion
 from robocache_ros.backends.cuda.images import Images
+from robocache_ros.backends.cuda.leases import Leases
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.cuda.voxels import Voxelizer
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
+from robocache_ros.interop import DeviceArray
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -27,6 +31,7 @@ class CudaBackend:
     """
     Ties the operations to one device; see `Operations` for what they do.
 
+    Results are where the input is: of clouds on the device they are arrays of its library.
     Raises OverLimit for what the NumPy backend has to do, DeviceError for trouble, and never
     computes in another way by itself.
     """
@@ -35,6 +40,7 @@ class CudaBackend:
 
     def __init__(self, device: Device, limits: Limits) -> None:
         self._device = device
+        self._leases = Leases(device)
         staging = Staging(device, limits)
         self._voxels = Voxelizer(staging)
         self._dense = DenseGrids(staging)
@@ -43,12 +49,18 @@ class CudaBackend:
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""
+        if self._follows(clouds):
+            return self._voxels.voxelize_on_device(clouds, spec, self._leases.take)
         return self._voxels.voxelize(clouds, spec)
 
     def voxelize_dense(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
         """All voxels of the clouds as a dense grid."""
+        if self._follows(clouds) and out is None:
+            memory = self._dense.fill_voxels(clouds, spec, self._leases.take)
+            grid: FloatArray = self._device.view(memory, np.float32, dense_shape(spec), 0)
+            return grid
         return self._dense.voxelize(clouds, spec, out)
 
     def occupancy(
@@ -59,6 +71,12 @@ class CudaBackend:
         packed: bool = False,
     ) -> AnyArray:
         """Which cells have a point."""
+        if self._follows(clouds):
+            memory = self._dense.fill_occupancy(
+                clouds, grid, max_points, packed, self._leases.take
+            )
+            cells: AnyArray = self._device.view(memory, np.uint8, occupancy_shape(grid, packed), 0)
+            return cells
         return self._dense.occupancy(clouds, grid, max_points, packed)
 
     def densify(
@@ -93,6 +111,14 @@ class CudaBackend:
     ) -> Fused:
         """Several streams at the target times, side by side."""
         return self._fusion.fuse(streams, targets, out_dtype)
+
+    def _follows(self, clouds: Sequence[CloudView]) -> bool:
+        """Whether there are arrays on the device; what makes them is then waited for, there."""
+        columns = [column for cloud in clouds for column in cloud.columns.values()]
+        owners = [column.owner for column in columns if isinstance(column, DeviceArray)]
+        for owner in {type(owner): owner for owner in owners}.values():  # one of each library
+            self._device.follow(owner)
+        return bool(owners)
 
     def close(self) -> None:
         """Give the device back."""

@@ -4,15 +4,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from robocache_ros.backends.cuda.clouds import StagedClouds
-from robocache_ros.backends.cuda.device import Clear, Launch, OverLimit, Program
+from robocache_ros.backends.cuda.device import (
+    Clear,
+    HostMemory,
+    Launch,
+    Memory,
+    OverLimit,
+    Program,
+)
 from robocache_ros.backends.cuda.jobs import VOXEL_JOB, VOXEL_TOTALS
 from robocache_ros.backends.cuda.memory import Grown, Spans, bucket
+from robocache_ros.backends.cuda.results import M, Place
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.backends.cuda.voxel_record import describe_record
 from robocache_ros.backends.cuda.voxel_tables import TABLE_BITS, Tables, levels_of
@@ -63,21 +71,43 @@ class Voxelizer:
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds, merged in the order given, on the host."""
+
+        def copied(memory: HostMemory, dtype: str, m: int, offset: int) -> AnyArray:
+            return np.frombuffer(memory.array, dtype, m, offset).copy()
+
+        return self._voxelize(clouds, spec, self._rows.at_least, copied)
+
+    def voxelize_on_device(
+        self, clouds: Sequence[CloudView], spec: VoxelSpec, place: Place[Memory]
+    ) -> SparseVoxels:
+        """Return the same as arrays of the device, in the memory that `place` gives."""
+        device = self._staging.device
+
+        def viewed(memory: Memory, dtype: str, m: int, offset: int) -> Any:
+            return device.view(memory, dtype, (m,), offset)
+
+        return self._voxelize(clouds, spec, place, viewed)
+
+    def _voxelize(
+        self,
+        clouds: Sequence[CloudView],
+        spec: VoxelSpec,
+        place: Place[M],
+        array: Callable[[M, str, int, int], AnyArray],
+    ) -> SparseVoxels:
         names = [name for name in spec.columns if name != 'count']
         spans = Spans()
         at = Rows.lay_out(spans, self.capacity(clouds, spec), len(names))
-        memory = self._rows.at_least(spans.nbytes)
+        memory = place(spans.nbytes)
         m, stats = self.run(clouds, spec, at.moved(memory.address))
-
-        def copied(offset: int, dtype: str) -> AnyArray:
-            return np.frombuffer(memory.array, dtype, m, offset).copy()
-
         offsets = dict(zip(names, at.columns, strict=True))
         columns = {
-            name: copied(offsets[name], 'f4') if name in offsets else copied(at.count, 'u4')
+            name: array(memory, 'f4', m, offsets[name])
+            if name in offsets
+            else array(memory, 'u4', m, at.count)
             for name in spec.columns
         }
-        index, count = copied(at.index, 'i8'), copied(at.count, 'u4')
+        index, count = array(memory, 'i8', m, at.index), array(memory, 'u4', m, at.count)
         return SparseVoxels(spec.grid, index, count, columns, stats)
 
     def capacity(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> int:
@@ -117,10 +147,10 @@ class Voxelizer:
         levels = levels_of(spec.grid.cells, points, self._table_bits)
         tables = Tables.lay_out(spans, levels, VOXEL_TOTALS.itemsize)
         offsets = {
+            'records': spans.add(8 * int(job['record_words']) * rows.capacity),
             'keys': spans.add(4 * points),
             'lows': spans.add(4 * points if len(levels) > 1 else 0),
             'steps': spans.add(8 * points if job['centroid'] else 0),
-            'records': spans.add(8 * int(job['record_words']) * rows.capacity),
         }
         base = self._scratch.at_least(spans.nbytes).address
         tables.describe(job, base)
