@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 
 class Scope(Enum):
-    """What a reason is about: a whole message, values inside one, a frame, a computation."""
+    """What a reason is about: a message, values of it or of a grid, a frame, a computation."""
 
     SAMPLE = 'sample'
     VALUE = 'value'
+    GRID = 'grid'
     FRAME = 'frame'
     CALL = 'call'
 
@@ -176,42 +177,6 @@ class Reason(Enum):
         'The orientation is not near unit length; the rest of the sample is used.',
         'Set orientation_covariance[0] to -1 where there is no orientation.',
     )
-    POINT_NONFINITE = _Entry(
-        'point_nonfinite',
-        Scope.VALUE,
-        'Points with a NaN or infinite coordinate, which carry no place.',
-        'None needed: sensors mark missing returns like this.',
-    )
-    POINT_OUT_OF_RANGE = _Entry(
-        'point_out_of_range',
-        Scope.VALUE,
-        'Points outside `voxels.point_cloud_range`.',
-        'Enlarge the range if they are wanted.',
-    )
-    POINT_OVER_LIMIT = _Entry(
-        'point_over_limit',
-        Scope.VALUE,
-        'Points beyond `voxels.max_points`; the first ones were kept.',
-        'Raise `voxels.max_points`.',
-    )
-    VOXEL_OVER_LIMIT = _Entry(
-        'voxel_over_limit',
-        Scope.VALUE,
-        'Voxels beyond `voxels.max_voxels`; those with the lowest indices were kept.',
-        'Raise `voxels.max_voxels`, or use larger voxels.',
-    )
-    VALUE_NONFINITE = _Entry(
-        'value_nonfinite',
-        Scope.VALUE,
-        'Field values that are NaN or infinite; they were left out of their channel.',
-        'None needed if the sensor marks missing values like this.',
-    )
-    VALUE_RANGE = _Entry(
-        'value_range',
-        Scope.VALUE,
-        'Field values too large for the resolution of their sum; left out of their channel.',
-        'Set `S.fields.F.resolution` of that field to a larger power of two.',
-    )
     FIELD_MISSING = _Entry(
         'field_missing',
         Scope.VALUE,
@@ -223,6 +188,43 @@ class Reason(Enum):
         Scope.VALUE,
         'Clouds left out of the grid because their frame_id is not the output frame.',
         'Publish the cloud in the output frame, or leave `output_frame` empty.',
+    )
+    # -- points and values that a grid is made without ----------------------------------------
+    POINT_NONFINITE = _Entry(
+        'point_nonfinite',
+        Scope.GRID,
+        'Points with a NaN or infinite coordinate, which carry no place.',
+        'None needed: sensors mark missing returns like this.',
+    )
+    POINT_OUT_OF_RANGE = _Entry(
+        'point_out_of_range',
+        Scope.GRID,
+        'Points outside `voxels.point_cloud_range`.',
+        'Enlarge the range if they are wanted.',
+    )
+    POINT_OVER_LIMIT = _Entry(
+        'point_over_limit',
+        Scope.GRID,
+        'Points beyond `voxels.max_points`; the first ones were kept.',
+        'Raise `voxels.max_points`.',
+    )
+    VOXEL_OVER_LIMIT = _Entry(
+        'voxel_over_limit',
+        Scope.GRID,
+        'Voxels beyond `voxels.max_voxels`; those with the lowest indices were kept.',
+        'Raise `voxels.max_voxels`, or use larger voxels.',
+    )
+    VALUE_NONFINITE = _Entry(
+        'value_nonfinite',
+        Scope.GRID,
+        'Field values that are NaN or infinite; they were left out of their channel.',
+        'None needed if the sensor marks missing values like this.',
+    )
+    VALUE_RANGE = _Entry(
+        'value_range',
+        Scope.GRID,
+        'Field values too large for the resolution of their sum; left out of their channel.',
+        'Set `S.fields.F.resolution` of that field to a larger power of two.',
     )
     # -- frames ----------------------------------------------------------------------------
     FRAME_OVERLOAD = _Entry(

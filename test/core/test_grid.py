@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from robocache_ros.grid import Channel, Grid, PointStats, VoxelSpec
-from robocache_ros.reasons import Reason
+from robocache_ros.reasons import Reason, Scope
 
 
 def box(low, high):
@@ -180,6 +182,12 @@ def test_dense_grids_need_count_and_a_bounded_number_of_cells():
     large = Grid.from_range(1.0, [0, 0, 0, 2**16, 2**15, 1])
     with pytest.raises(ValueError, match='2147483648'):
         spec('count', grid=large).check_dense()
+
+
+def test_everything_that_is_noted_of_points_stands_under_the_grid_in_the_documentation():
+    names = [field.name for field in fields(PointStats) if field.name != 'fields_missing']
+    notes = PointStats(**dict.fromkeys(names, 1)).notes()
+    assert set(notes) == {reason for reason in Reason if reason.scope is Scope.GRID}
 
 
 def test_notes_of_points_leave_out_zeros():
