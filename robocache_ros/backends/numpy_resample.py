@@ -184,7 +184,8 @@ def _blend(
     if stream.times.shape[1] == 0:
         out[...] = (0.0, 0.0, 0.0, 1.0) if stream.rule == 'slerp' else 0.0
         return
-    rows: AnyArray = stream.values.reshape(-1, stream.values.shape[2])
+    batch, samples, width = stream.values.shape
+    rows: AnyArray = stream.values.reshape(batch * samples, width)
     dtype = stored_dtype(rows, stream.dtype)
     if len(rows) < 2 * lower.size:  # widen each sample once rather than each time it is used
         rows, dtype = widen(rows, dtype), 'float32'

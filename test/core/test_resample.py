@@ -170,6 +170,14 @@ def test_targets_may_come_in_any_order_and_repeat():
     assert found.values.tolist() == [70, 30, 30, 99, 1]
 
 
+def test_a_stream_without_columns_has_valid_and_age_all_the_same():
+    times, values = np.array([[0, 100]]), np.zeros((1, 2, 0), np.float32)
+    found = resample(times, values, np.array([[-5, 50]]), 'linear', GAP)
+    assert found.values.shape == (1, 2, 0)
+    assert found.valid.tolist() == [[False, True]]
+    assert found.age.tolist() == [[np.float32(-5e-9), np.float32(50e-9)]]
+
+
 def test_results_are_written_into_the_arrays_given():
     table = np.full((1, 2, 5), -7, np.float32)
     valid = np.full((1, 2, 3), 9, np.uint8)
