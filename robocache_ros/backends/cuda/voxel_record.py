@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _NONE = -1
 _OCCUPANCY, _CENTROID, _MEAN, _SUM, _LEAST, _GREATEST = range(6)  # ColumnKind
+_SOURCES = {  # column and slot of a channel of a field
+    'mean': (_MEAN, 'sum'),
+    'sum': (_SUM, 'sum'),
+    'min': (_LEAST, 'least'),
+    'max': (_GREATEST, 'greatest'),
+}
 _AXES = 3
 
 
@@ -52,30 +58,19 @@ def _kinds_by_field(spec: VoxelSpec) -> dict[str, set[str]]:
 
 
 def _describe_columns(job: Any, channels: Sequence[Channel], names: Sequence[str]) -> None:
-    columns = iter(job['columns'])
-    number = 0
-    for channel in channels:
-        if channel.kind == 'count':
+    sources = [
+        (channel, axis)
+        for channel in channels
+        if channel.kind != 'count'  # has a place of its own
+        for axis in range(len(channel.columns))
+    ]
+    job['column_count'] = len(sources)
+    for column, (channel, axis) in zip(job['columns'], sources):  # noqa: B905 - fewer columns
+        if channel.field is None:
+            kind = _CENTROID if channel.kind == 'centroid' else _OCCUPANCY
+            column['kind'], column['slot'] = kind, axis
             continue
-        for axis, _ in enumerate(channel.columns):
-            column = next(columns)
-            field = job['fields'][names.index(channel.field)] if channel.field else None
-            column['kind'], column['slot'] = _source(channel.kind, axis, field)
-            if channel.kind in ('mean', 'sum'):
-                column['without'] = field['without']
-                column['resolution'] = 1.0 / field['inverse']
-            number += 1
-    job['column_count'] = number
-
-
-def _source(kind: str, axis: int, field: Any) -> tuple[int, int]:
-    """Kind of a column, and the slot that it is made of; of a centroid the axis."""
-    if kind == 'occupancy':
-        return _OCCUPANCY, _NONE
-    if kind == 'centroid':
-        return _CENTROID, axis
-    if kind == 'min':
-        return _LEAST, field['least']
-    if kind == 'max':
-        return _GREATEST, field['greatest']
-    return (_MEAN if kind == 'mean' else _SUM), field['sum']
+        field = job['fields'][names.index(channel.field)]
+        column['kind'], slot = _SOURCES[channel.kind]
+        column['slot'], column['without'] = field[slot], field['without']
+        column['resolution'] = 1.0 / field['inverse']

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +37,8 @@ _BLOCKS_PER_MULTIPROCESSOR = 8
 _LEAST_POINTS = 1024  # of a bucket
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Where the kernels write voxels: addresses of pinned or of device memory."""
 
     capacity: int  # rows
