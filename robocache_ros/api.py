@@ -232,7 +232,7 @@ def _backend(name: str, device_id: int | None) -> Backend:
     known: dict[tuple[str, int], Backend] = _local.__dict__.setdefault('backends', {})
     key = name, device_id or 0
     if key not in known:
-        known[key] = make_backend(*key)[0]
+        known[key] = make_backend(*key, wait=name == 'cuda' or device_id is not None)[0]
     return known[key]
 
 

@@ -87,8 +87,12 @@ class Accelerator:
         """Wait for the opening that is under way."""
         self._thread.join()
 
-    def refuses(self, op: str, size: int) -> Reason | None:
-        """Return why the device is not to be tried with a call of this size; None if it is."""
+    def refuses(self, op: str, size: int | None) -> Reason | None:
+        """
+        Return why the device is not to be tried with a call of this size; None if it is.
+
+        A call without a size has its input on the device, where no size is too small.
+        """
         opening = self._thread.is_alive()  # asked first: what it did until its end is seen below
         if self.off is not None:
             return self.off.reason
@@ -98,7 +102,7 @@ class Accelerator:
                 self._thread = self._begin()
             return reason
         least = self.crossover.get(op)
-        if least is None or size < least:
+        if size is not None and (least is None or size < least):
             return Reason.BELOW_CROSSOVER
         return Reason.GPU_RESOURCES if self.breakers[op].wait_sec else None
 

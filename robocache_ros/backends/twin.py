@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from robocache_ros.backends.accelerator import Accelerator, Crossover, Refused
 from robocache_ros.backends.crossover import measure, try_once
+from robocache_ros.backends.cuda.device import DeviceLost
 from robocache_ros.backends.status import BackendStatus
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
+from robocache_ros.interop import DeviceArray
 from robocache_ros.reasons import Reason, Scope
 from robocache_ros.resampling import Fused, Resampled, Stream
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
@@ -32,8 +34,8 @@ class TwinBackend:
     """
     Each call goes to CUDA if that is worth it and CUDA is sound, else to NumPy.
 
-    A call that fails on CUDA is done again on NumPy, at once: its input is in host memory. See
-    `Accelerator` for what happens to CUDA then.
+    A call that fails on CUDA is done again on NumPy, at once: its input is in host memory, or is
+    copied there from arrays on the device. See `Accelerator` for what happens to CUDA then.
     """
 
     def __init__(
@@ -79,14 +81,14 @@ class TwinBackend:
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""
-        return self._compute('voxelize', _points(clouds), lambda on: on.voxelize(clouds, spec))
+        return self._compute('voxelize', _size(clouds), lambda on: on.voxelize(clouds, spec))
 
     def voxelize_dense(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
         """All voxels of the clouds as a dense grid."""
         return self._compute(
-            'voxelize_dense', _points(clouds), lambda on: on.voxelize_dense(clouds, spec, out)
+            'voxelize_dense', _size(clouds), lambda on: on.voxelize_dense(clouds, spec, out)
         )
 
     def occupancy(
@@ -99,7 +101,7 @@ class TwinBackend:
         """Which cells have a point."""
         return self._compute(
             'occupancy',
-            _points(clouds),
+            _size(clouds),
             lambda on: on.occupancy(clouds, grid, max_points, packed),
         )
 
@@ -169,8 +171,14 @@ class TwinBackend:
         self._accelerator.close()
         self._numpy.close()
 
-    def _compute(self, op: str, size: int, work: Callable[[Operations], _Result]) -> _Result:
-        """Do the work on CUDA, or on NumPy where that is better or has to be."""
+    def _compute(
+        self, op: str, size: int | None, work: Callable[[Operations], _Result]
+    ) -> _Result:
+        """
+        Do the work on CUDA, or on NumPy where that is better or has to be.
+
+        Without a size, because its input is on the device: DeviceLost if that is lost.
+        """
         reason, unexpected = self._accelerator.refuses(op, size), None
         if reason is None:
             try:
@@ -182,6 +190,9 @@ class TwinBackend:
             else:
                 self._counts[op][_CUDA] += 1
                 return result
+        off = self._accelerator.off
+        if size is None and off is not None and off.reason is Reason.GPU_LOST:
+            raise DeviceLost(f'the input is on a GPU that failed, restart: {off.sentence}')
         result = work(self._numpy)  # raises as well where it is the arguments that are wrong
         self._counts[op][reason.key] += 1
         if unexpected is not None:
@@ -223,5 +234,9 @@ def _as_measured(crossover: Crossover) -> tuple[str, str, str]:
     return _CUDA, f'measured to be faster than NumPy for {sizes}', ''
 
 
-def _points(clouds: Sequence[CloudView]) -> int:
+def _size(clouds: Sequence[CloudView]) -> int | None:
+    """Points of all clouds; None where they are on the device, so that it does not matter."""
+    columns = (column for cloud in clouds for column in cloud.columns.values())
+    if any(isinstance(column, DeviceArray) for column in columns):
+        return None
     return sum(cloud.n for cloud in clouds)
