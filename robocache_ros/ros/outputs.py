@@ -21,6 +21,7 @@ from std_msgs.msg import (
     UInt8MultiArray,
 )
 
+from robocache_ros.backends.status import BackendStatus
 from robocache_ros.codec.table import Table, features_table, voxels_table
 from robocache_ros.config import Config
 from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
@@ -38,7 +39,9 @@ class Outputs:
     thread, the worker's. What nobody subscribes to is not encoded.
     """
 
-    def __init__(self, node: LifecycleNode, schema: Schema, config: Config, about: str) -> None:
+    def __init__(
+        self, node: LifecycleNode, schema: Schema, config: Config, backend: BackendStatus
+    ) -> None:
         """
         Create the publishers the configuration asks for and publish the schema.
 
@@ -46,7 +49,7 @@ class Outputs:
             node: the managed node that owns the publishers.
             schema: names the columns of the outputs.
             config: says which optional outputs exist (`voxels.dense`, `features.named`).
-            about: the text of `~/schema`, from `Schema.to_json`.
+            backend: what `~/schema` says of it.
         """
         self._node = node
         self._schema = schema
@@ -63,7 +66,8 @@ class Outputs:
         self._about = node.create_publisher(
             String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
         )
-        self.tell_about(about)
+        self._told: object = None
+        self.tell_backend(backend)
 
     def _publisher(self, message_type: type, name: str) -> Any:
         return self._node.create_lifecycle_publisher(
@@ -74,9 +78,11 @@ class Outputs:
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
-    def tell_about(self, about: str) -> None:
-        """Publish a new text of `~/schema`: another backend computes the same outputs."""
-        self._about.publish(String(data=about))
+    def tell_backend(self, backend: BackendStatus) -> None:
+        """Publish the schema, unless that has been done with all that it says of the backend."""
+        if backend.choice != self._told:
+            self._told = backend.choice
+            self._about.publish(String(data=self._schema.to_json(backend)))
 
     def publish(self, frame: Frame) -> None:
         """Encode all messages of a frame, then send them, so that no half frame leaves."""

@@ -16,6 +16,7 @@ from robocache_ros.schema import Schema
 
 # One nanosecond short of a second: a stamp that went through a float would not survive.
 T_REF_NS = 1_700_000_000_999_999_999
+BACKEND = BackendStatus('numpy', 'a test')
 FRAME_ID = 'lidar_tür/α'
 NAN_BITS = 0x7FC00000
 
@@ -72,10 +73,10 @@ class Source(LifecycleNode):
 
     @staticmethod
     def text_of(config):
-        return Schema.from_config(config).to_json(BackendStatus('numpy', 'a test'))
+        return Schema.from_config(config).to_json(BACKEND)
 
     def on_configure(self, state):
-        self.outputs = Outputs(self, self.schema, self.config, self.about)
+        self.outputs = Outputs(self, self.schema, self.config, BACKEND)
         return super().on_configure(state)
 
     def on_cleanup(self, state):

@@ -173,7 +173,6 @@ def test_the_schema_is_published_when_configured_for_whoever_comes_late(rig):
         ('voxels.voxel_size', -1.0, 'voxels.voxel_size'),
         ('lidar.qos', 'sometimes', 'lidar.qos must be one of auto, reliable, best_effort'),
         ('voxels.voxelsize', 0.1, 'did you mean voxels.voxel_size?'),
-        ('backend', 'cuda', 'no CUDA kernels in this version'),
         ('autostart', 'yes please', 'autostart must be true or false'),
         (
             'qos_overrides./lidar/points.subscription.reliability',
@@ -194,6 +193,13 @@ def test_a_bad_parameter_keeps_it_unconfigured_with_a_sentence(rig, parameter, v
     status = rig.diagnose(node)['node']
     assert level(status) == 2
     assert words in status.message
+
+
+def test_cuda_on_a_machine_without_it_is_refused_with_the_cause(rig):
+    node = rig.node(autostart=False, backend='cuda', device_id=255)
+    assert node.trigger_configure() == FAILURE
+    assert 'cuda was asked for, but ' in node.problem
+    assert 'Traceback' not in node.problem
 
 
 def test_autostart_with_a_bad_parameter_is_marked_as_failed(rig, capfd):

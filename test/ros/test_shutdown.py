@@ -155,7 +155,7 @@ def test_a_second_signal_after_the_node_has_ended_changes_nothing(start_process)
     ('arguments', 'words'),
     [
         (('-p', 'trigger:=sonar'), 'sonar'),
-        (('-p', 'backend:=cuda'), 'no CUDA kernels in this version'),
+        (('-p', 'backend:=cuda', '-p', 'device_id:=255'), 'cuda was asked for, but'),
         (('-p', 'voxels.voxel_sise:=0.1'), 'did you mean voxels.voxel_size?'),
         (('--params-file', '/no/such/file.yaml'), 'Can not start'),
     ],
