@@ -1,0 +1,209 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Arrays on a device through the functions of the package: read there, and left there."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cpu_device import CpuDevice
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
+
+from other_arrays import CUPY, GpuArray, gpu
+
+from robocache_ros import api, occupancy, voxelize
+from robocache_ros.backends import twin
+from robocache_ros.backends.abandoned import _kept
+from robocache_ros.backends.cuda.cuda_backend import CudaBackend
+from robocache_ros.backends.cuda.device import DeviceLost, Limits, OutOfResources
+from robocache_ros.backends.cuda.leases import SLOTS
+from robocache_ros.backends.numpy_backend import NumpyBackend
+from robocache_ros.backends.workload import Workload
+from robocache_ros.grid import SparseVoxels
+
+GRID = {'voxel_size': 0.5, 'point_cloud_range': [-2, -2, -2, 2, 2, 2]}
+CHANNELS = ['count', 'occupancy', 'centroid', 'mean_i', 'min_i', 'max_i', 'sum_i']
+ASKED = {**GRID, 'channels': CHANNELS, 'fields': ['i']}
+TURNED = [[0, -1, 0, 0.25], [1, 0, 0, 0], [0, 0, 1, -0.125], [0, 0, 0, 1]]
+CALLS = {
+    'voxelize': lambda points: voxelize(points, **ASKED),
+    'no channel but count': lambda points: voxelize(points[:, :3], **GRID),
+    'transform': lambda points: voxelize(points, **ASKED, transform=TURNED),
+    'few voxels': lambda points: voxelize(points, **ASKED, max_voxels=7),
+    'dense': lambda points: voxelize(points, **ASKED, dense=True),
+    'dense count': lambda points: voxelize(points, **GRID, dense=True),
+    'occupancy': lambda points: occupancy(points, **GRID),
+    'packed': lambda points: occupancy(points, **GRID, packed=True),
+}
+FORMS = {
+    'rows': lambda rows: rows,
+    'columns': np.asfortranarray,
+    'part': lambda rows: np.repeat(np.repeat(rows, 2, axis=0), 3, axis=1)[1::2, 2::3],
+    'backwards': lambda rows: rows[::-1].copy()[::-1],
+    'float64': lambda rows: rows.astype(np.float64),
+}
+
+
+class Device(CpuDevice):
+    """Counts what is sent and notes whom it follows; fails where told."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.sent = 0
+        self.followed = []
+        self.error = None
+
+    def follow(self, array):
+        self.followed.append(array)
+
+    def send(self, source, begin, nbytes, address):
+        if self.error is not None:
+            raise self.error
+        self.sent += nbytes
+        super().send(source, begin, nbytes, address)
+
+    def has(self, array):
+        """Whether an array lies in memory of this device."""
+        at = array.__array_interface__['data'][0]
+        return any(m.address <= at < m.address + m.nbytes for m in self._memories)
+
+
+@pytest.fixture
+def rows():
+    rows = np.random.default_rng(9).uniform(-2.2, 2.2, (3000, 4)).astype(np.float32)
+    rows[:3, 3] = np.nan
+    rows[3, 0] = np.nan
+    return rows
+
+
+@pytest.fixture
+def device(monkeypatch):
+    """Put a device of the tests behind backend 'auto', where CUDA is never worth it."""
+    made = Device()
+    monkeypatch.setitem(sys.modules, 'cupy', CUPY)
+    monkeypatch.setattr(Workload, 'cases', lambda self: {})
+    backend = twin.TwinBackend(
+        NumpyBackend,
+        lambda: CudaBackend(made, Limits(max_points=5000)),
+        Workload.general(),
+        always=False,
+    )
+    backend.wait_until_ready()
+    made.counts = lambda op: backend.status().counts.get(op)
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: backend)
+    yield made
+    _kept.clear()
+    made.check()
+
+
+def arrays(result):
+    """Return all arrays of a result."""
+    if isinstance(result, SparseVoxels):
+        return {'index': result.index, 'counts': result.count, **result.columns}
+    return {'grid': result}
+
+
+def assert_same(found, wanted):
+    assert arrays(found).keys() == arrays(wanted).keys()
+    for name, array in arrays(wanted).items():
+        mine = arrays(found)[name]
+        assert isinstance(mine, GpuArray), name
+        assert (mine.dtype, mine.shape) == (array.dtype, array.shape), name
+        assert mine.tobytes() == array.tobytes(), name
+    if isinstance(wanted, SparseVoxels):
+        assert found.stats == wanted.stats
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('call', CALLS)
+def test_arrays_on_the_device_give_the_bits_of_numpy_there(device, rows, call, form):
+    points = FORMS[form](rows)
+    wanted = CALLS[call](points)
+    assert device.launches() == []
+    found = CALLS[call](gpu(points))
+    assert_same(found, wanted)
+    assert all(device.has(array) for array in arrays(found).values())
+    assert device.launches() != []
+
+
+@pytest.mark.parametrize('call', CALLS)
+def test_only_a_header_is_sent(device, rows, call):
+    CALLS[call](gpu(rows))
+    assert 0 < device.sent < 4096 < rows.nbytes
+
+
+def test_what_makes_the_points_is_waited_for_once_per_library(device, rows):
+    points = gpu(rows)
+    for number, call in enumerate(CALLS.values(), 1):
+        call(points)
+        assert len(device.followed) == number
+    assert np.shares_memory(device.followed[0], points)
+
+
+def test_results_that_are_held_are_never_overwritten(device, rows):
+    draw = random.Random(5)
+    made = [np.roll(rows, shift, axis=1) for shift in range(4)]
+    wanted = [CALLS['voxelize'](points) for points in made]
+    held = []
+    for _ in range(60):
+        if held and draw.random() < 0.45:
+            held.pop(draw.randrange(len(held)))
+        which = draw.randrange(4)
+        held.append((CALLS['voxelize'](gpu(made[which])), which))
+        for found, number in held:
+            assert_same(found, wanted[number])
+    assert len(held) > SLOTS
+
+
+def test_results_that_are_dropped_make_the_next_program_the_same(device, rows):
+    for _ in range(5):
+        CALLS['dense'](gpu(rows))
+    assert len(set(device.programs)) == 1
+
+
+def test_one_column_of_a_result_holds_all_of_it(device, rows):
+    first = CALLS['voxelize'](gpu(rows)).columns['mean_i'][5:]
+    before = first.tobytes()
+    for _ in range(2 * SLOTS):
+        CALLS['voxelize'](gpu(rows[::2].copy()))
+    assert first.tobytes() == before
+
+
+def test_more_than_the_device_takes_is_computed_on_the_cpu_and_goes_back(device, rows):
+    many = np.concatenate([rows, rows])
+    for name, call in CALLS.items():
+        assert_same(call(gpu(many)), call(many))
+        assert device.launches() == [], name
+    assert device.counts('occupancy')['over_gpu_limit'] == 2
+
+
+def test_a_device_out_of_memory_leaves_it_to_the_cpu(device, rows):
+    device.error = OutOfResources('no memory left')
+    assert_same(CALLS['voxelize'](gpu(rows)), CALLS['voxelize'](rows))
+    assert device.counts('voxelize')['gpu_resources'] == 1
+
+
+def test_a_device_that_is_lost_can_not_give_its_arrays(device, rows):
+    device.error = DeviceLost('the GPU fell off the bus')
+    for _ in range(2):
+        with pytest.raises(
+            DeviceLost, match='the input is on a GPU that failed, restart: the GPU'
+        ):
+            CALLS['voxelize'](gpu(rows))
+    assert len(CALLS['voxelize'](rows)) > 0
+
+
+@pytest.mark.parametrize('order', ['reverse', 'shuffled'])
+def test_the_order_of_threads_changes_nothing(rows, monkeypatch, order):
+    monkeypatch.setitem(sys.modules, 'cupy', CUPY)
+    backend = CudaBackend(Device(order=order), Limits())
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: backend)
+    found = [CALLS[call](gpu(rows)) for call in ('voxelize', 'dense', 'packed')]
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: NumpyBackend())
+    for mine, call in zip(found, ('voxelize', 'dense', 'packed'), strict=True):
+        assert_same(mine, CALLS[call](rows))
