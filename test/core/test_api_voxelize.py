@@ -12,7 +12,7 @@ from codec_messages import cloud as message
 from voxel_oracle import bits, cloud
 from voxel_oracle import voxelize as by_backend
 
-from robocache_ros.api import voxelize
+from robocache_ros.api import occupancy, voxelize
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.grid import Grid
 from robocache_ros.reasons import Rejected
@@ -92,6 +92,55 @@ def test_limits_and_resolutions_are_passed_on(rows):
     assert coarse.columns['sum_v'].tolist() == [1.5]
 
 
+def test_a_transform_moves_the_points_into_the_frame_of_the_grid():
+    quarter_turn = [[0, -1, 0, 0.5], [1, 0, 0, 0], [0, 0, 1, -1], [0, 0, 0, 1]]
+    point = np.array([[1.25, 0.25, 0.75]])  # becomes 0.5 - 0.25, 1.25, 0.75 - 1
+    found = voxelize(point, **GRID, transform=quarter_turn)
+    assert [center.tolist() for center in found.centers()] == [[0.25], [1.25], [-0.25]]
+    cells = occupancy(point, **GRID, transform=quarter_turn)
+    assert np.argwhere(cells).tolist() == [[3, 6, 4]]  # z, y, x
+    in_millimetres = np.diag([0.001, 0.001, 0.001, 1])
+    found = voxelize(point * 1000, **GRID, transform=in_millimetres)
+    assert [center.tolist() for center in found.centers()] == [[1.25], [0.25], [0.75]]
+
+
+def test_an_identity_changes_nothing(rows):
+    plain, moved = (voxelize(rows, **GRID, transform=change) for change in (None, np.eye(4)))
+    assert bits(plain) == bits(moved)
+
+
+def test_occupancy_says_which_cells_have_a_point():
+    corners = {'voxel_size': 1.0, 'point_cloud_range': [0, 0, 0, 2, 2, 3]}
+    points = [[0.5, 0.5, 0.5], [1.5, 0.5, 2.5], [1.5, 0.5, 2.7], [9, 9, 9]]
+    assert occupancy(points, **corners).tolist() == [
+        [[1, 0], [0, 0]],
+        [[0, 0], [0, 0]],
+        [[0, 1], [0, 0]],
+    ]
+    packed = occupancy(points, **corners, packed=True)
+    assert packed.tolist() == [0b00000001, 0b00000010]  # cells 0 and 9
+    assert occupancy(points, **corners, max_points=1).sum() == 1
+
+
+def test_occupancy_takes_points_in_every_form(rows):
+    wanted = occupancy(rows[:, :3], **GRID)
+    x, y, z, _ = rows.T
+    for points in (rows, (x, y, z), {'x': x, 'y': y, 'z': z}, message(rows.tolist())):
+        assert occupancy(points, **GRID).tobytes() == wanted.tobytes()
+    assert wanted.dtype == np.uint8
+    assert wanted.sum() == len(voxelize(rows, **GRID))
+
+
+def test_occupancy_refuses_what_does_not_fit():
+    with pytest.raises(ValueError, match='max_points must be in 1'):
+        occupancy(np.zeros((5, 3)), **GRID, max_points=0)
+    with pytest.raises(ValueError, match='2 columns, expected 3'):
+        occupancy(np.zeros((5, 2)), **GRID)
+    far = {'voxel_size': 0.001, 'point_cloud_range': [0, 0, 0, 2, 2, 2]}
+    with pytest.raises(ValueError, match='a dense grid of 8000000000 cells'):
+        occupancy(np.zeros((5, 3)), **far)
+
+
 def test_no_points_give_no_voxels():
     assert len(voxelize(np.zeros((0, 3)), **GRID)) == 0
     assert voxelize(np.zeros((0, 3)), **GRID, dense=True).sum() == 0
@@ -115,6 +164,9 @@ def test_no_points_give_no_voxels():
         (np.zeros((5, 3)), {'max_points': 0}, 'max_points'),
         (np.zeros((5, 3)), {'backend': 'gpu'}, 'auto, numpy, cuda'),
         (np.zeros((5, 3)), {'voxel_size': 0}, 'voxel_size'),
+        (np.zeros((5, 3)), {'transform': np.eye(3)}, '[4, 4] matrix with the last row 0 0 0 1'),
+        (np.zeros((5, 3)), {'transform': np.ones((4, 4))}, '[4, 4] matrix with the last row'),
+        (np.zeros((5, 3)), {'transform': np.diag([1e39, 1, 1, 1])}, 'finite as float32'),
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_sentence(points, arguments, words):

@@ -179,6 +179,12 @@ def test_centers_are_of_the_kind_of_the_points(torch, rows):
         assert bits(mine) == bits(its)
 
 
+def test_a_transform_may_be_a_tensor(torch, rows):
+    matrix = np.diag([1.0, 0.5, -1.0, 1.0])
+    moved = voxelize(torch.from_numpy(rows), **GRID, transform=torch.from_numpy(matrix))
+    assert bits(moved.index) == bits(voxelize(rows, **GRID, transform=matrix).index)
+
+
 def test_bfloat16_is_torchs_own_type_in_and_out(torch):
     values = torch.tensor(VALUES, dtype=torch.bfloat16)
     found = resample(torch.tensor(TIMES), values, torch.tensor([50, 150]), out_dtype='bfloat16')

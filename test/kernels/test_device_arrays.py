@@ -132,6 +132,11 @@ def test_arrays_on_the_device_give_the_bits_of_numpy_there(device, rows, call, f
 
 
 @pytest.mark.parametrize('call', CALLS)
+def test_no_points_are_no_points_on_a_device_as_well(device, rows, call):
+    assert_same(CALLS[call](gpu(rows[:0])), CALLS[call](rows[:0]))
+
+
+@pytest.mark.parametrize('call', CALLS)
 def test_only_a_header_is_sent(device, rows, call):
     CALLS[call](gpu(rows))
     assert 0 < device.sent < 4096 < rows.nbytes
