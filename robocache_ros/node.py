@@ -19,6 +19,7 @@ from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.config import ConfigError
 from robocache_ros.pipeline import Pipeline
+from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
 from robocache_ros.ros.facts import Running
 from robocache_ros.ros.inputs import Inputs
@@ -190,6 +191,7 @@ class PreprocessorNode(LifecycleNode):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run the node until it is told to stop; 1 if it could not start."""
+    check_only_ros('node', 'Time-aligned voxels and features from the topics of a robot.', args)
     return run(PreprocessorNode, args)
 
 

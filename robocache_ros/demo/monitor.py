@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,8 +22,10 @@ from sensor_msgs.msg import PointCloud2, TimeReference
 from robocache_ros.demo.report import Arrivals, Health, Observed, build_report, table
 from robocache_ros.demo.screen import Screen
 from robocache_ros.demo.stop_signals import catch_stop_signals
+from robocache_ros.ros.arguments import parse
 
 DRAIN_PERIOD_SEC = 0.1
+PATIENCE_SEC = 5.0  # diagnostics come every second
 
 
 class Monitor:
@@ -52,6 +55,7 @@ class Monitor:
         rclpy.init(context=context, domain_id=domain_id, args=list(ros_arguments))
         self.seen = Observed()
         self.last_diagnostics_ns = 0
+        self._received_before: dict[str, int] = {}
         self._name = name
         self._trigger = trigger
         self._node = Node('monitor', context=context)
@@ -87,9 +91,28 @@ class Monitor:
             self.spin_once(0.05)
         return True
 
+    def heard_sec_ago(self) -> float | None:
+        """Return the time since the last diagnostics of the node, None before the first."""
+        last_ns = self.last_diagnostics_ns
+        return (time.monotonic_ns() - last_ns) * 1e-9 if last_ns else None
+
     def listeners(self) -> int:
         """Return how many subscriptions to the voxels there are, our own included."""
         return int(self._node.count_subscribers(f'{self._name}/voxels'))
+
+    def others(self) -> list[str]:
+        """Return the nodes like the watched one that there are, or else all nodes."""
+        topics = dict(self._node.get_topic_names_and_types())
+        schemas = [
+            topic
+            for topic, types in topics.items()
+            if topic.endswith('/schema') and self._node.count_publishers(topic)
+        ]
+        if schemas:
+            return sorted(topic.removesuffix('/schema') for topic in schemas)
+        own = (self._node.get_name(), self._quiet_node.get_name())
+        found = self._node.get_node_names_and_namespaces()
+        return sorted(f'{space.rstrip("/")}/{name}' for name, space in found if name not in own)
 
     def close(self) -> None:
         """Leave the graph."""
@@ -106,7 +129,8 @@ class Monitor:
 
     def _on_sent(self, message: TimeReference) -> None:
         seen, source, sent_ns = self.seen, message.source, _nanoseconds(message.time_ref)
-        seen.published[source] = seen.published.get(source, 0) + 1
+        before = self._received_before.get(source, 0)
+        seen.published[source] = seen.published.get(source, before) + 1
         seen.sent_ns = (seen.sent_ns[0] or sent_ns, sent_ns)
         if source == self._trigger:
             seen.trigger_sent_ns[_nanoseconds(message.header.stamp)] = sent_ns
@@ -116,7 +140,15 @@ class Monitor:
         ours = [status for status in message.status if status.name.startswith(prefix)]
         if ours:
             self.seen.health = _health(ours, prefix)
+            if not self.last_diagnostics_ns:
+                self._count_from_here()
             self.last_diagnostics_ns = time.monotonic_ns()
+
+    def _count_from_here(self) -> None:
+        """Let `published` begin where the count of the node is: it may have run for hours."""
+        sources = self.seen.health.sources.items()
+        self._received_before = {name: int(values['received']) for name, values in sources}
+        self.seen.published.clear()
 
 
 def _arrived(arrivals: Arrivals, message: PointCloud2, size: float) -> None:
@@ -162,17 +194,36 @@ def _health(statuses: Sequence[DiagnosticStatus], prefix: str) -> Health:
     return health
 
 
+def silence(name: str, heard_sec_ago: float | None, others: Sequence[str], domain: str) -> str:
+    """
+    Say why there is nothing to show; '' where there is.
+
+    `heard_sec_ago`: since the last diagnostics of the node, None before the first.
+    """
+    if heard_sec_ago is not None and heard_sec_ago < PATIENCE_SEC:
+        return ''
+    if heard_sec_ago is None:
+        what = f'waiting for {name}: no diagnostics from it yet'
+    else:
+        what = f'{name} has sent no diagnostics for {heard_sec_ago:.0f} s'
+    there = ', '.join(others) or 'no other node'
+    return f'{what}; ROS_DOMAIN_ID={domain} has {there}'
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Show a live table of a running node until interrupted."""
     parser = argparse.ArgumentParser(prog='robocache monitor', description=main.__doc__)
     parser.add_argument('--node', default='/preprocessor', help='full name (default %(default)s)')
     parser.add_argument('--trigger', default='lidar', help='its trigger (default %(default)s)')
-    arguments, ros_arguments = parser.parse_known_args(argv)
+    arguments = parse(parser, argv)
+    name = '/' + arguments.node.strip('/')
     stopped = catch_stop_signals()
-    monitor = Monitor(arguments.node, arguments.trigger, ros_arguments=ros_arguments)
+    monitor = Monitor(name, arguments.trigger, ros_arguments=argv or ())
     screen = Screen(sys.stdout)
+    domain = os.environ.get('ROS_DOMAIN_ID', '0')
     while not monitor.spin_until(stopped, screen.period_sec):
-        report = build_report(monitor.seen, {})
-        screen.show([*table(report), *monitor.seen.health.complaints])
+        quiet = silence(name, monitor.heard_sec_ago(), monitor.others(), domain)
+        lines = [quiet] if quiet else monitor.seen.health.complaints
+        screen.show([*table(build_report(monitor.seen, {})), *lines])
     monitor.close()
     return 0

@@ -26,6 +26,7 @@ from robocache_ros.demo.recording import MAX_CURVES, Recording, RerunMissing
 from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
+from robocache_ros.ros.arguments import parse
 
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
@@ -35,7 +36,7 @@ class Viewer:
     """Takes inputs and outputs of one node from their topics to a recording."""
 
     def __init__(self, node: Node, options: argparse.Namespace, recording: Recording) -> None:
-        """Subscribe; `options` as `parse` gives them."""
+        """Subscribe; `options` as `parse_options` gives them."""
         self._node = node
         self._recording = recording
         self._channel = options.channel
@@ -121,8 +122,8 @@ def to_pixels(image: ImageView) -> npt.NDArray[np.uint8]:
     return (values / top * 255).clip(0, 255).astype(np.uint8)
 
 
-def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
-    """Parse the command line; the rest is for ROS."""
+def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog='robocache view', description='Show inputs and outputs of a node in the Rerun viewer.'
     )
@@ -132,12 +133,12 @@ def parse(argv: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:
     add('--image', default='camera/image', help='input topic (default %(default)s)')
     add('--channel', help='voxel channel that gives the colour (default: the last one)')
     add('--save', metavar='FILE.rrd', help='record instead of opening a window')
-    return parser.parse_known_args(argv)
+    return parse(parser, argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Show or record until interrupted."""
-    options, ros_arguments = parse(argv)
+    options = parse_options(argv)
     if not (options.save or os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
         print(f'robocache view: {NO_DISPLAY}', file=sys.stderr)
         return 1
@@ -148,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     stopped = catch_stop_signals()
     context = rclpy.Context()
-    rclpy.init(args=ros_arguments, context=context)
+    rclpy.init(args=argv, context=context)
     node = Node('view', context=context)
     Viewer(node, options, recording)
     executor = SingleThreadedExecutor(context=context)

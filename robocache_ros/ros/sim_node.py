@@ -27,6 +27,7 @@ from rclpy.utilities import get_default_context
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, PointField, TimeReference
 
+from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.sim import Robot, RobotConfig, Shot
 from robocache_ros.sim.config import Setting, like, settings
 
@@ -232,6 +233,7 @@ def _time(ns: int) -> Time:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the node until its duration is over or it is told to stop."""
+    check_only_ros('sim', 'A simulated robot: LiDAR, camera, IMU and joints.', argv)
     # With handlers of our own the context stays valid until the last publish has returned; with
     # those of rclpy a signal in the middle of one ends in a traceback.
     signals: list[int] = []

@@ -17,7 +17,7 @@ from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
 from rclpy.node import Node
 from sensor_msgs.msg import TimeReference
 
-from robocache_ros.demo.monitor import Monitor
+from robocache_ros.demo.monitor import Monitor, main, silence
 
 
 @pytest.fixture
@@ -96,6 +96,52 @@ def test_only_the_watched_nodes_diagnostics_are_read(context, monitor):
     assert health.outputs == {'voxels': {'messages': '7'}}
     assert health.complaints == ['source lidar: No publisher.']
     node.destroy_node()
+
+
+def test_a_node_that_has_run_for_hours_is_counted_from_where_its_own_count_is(context, monitor):
+    node = Node('robot', context=context)
+    sent = node.create_publisher(TimeReference, 'sim/sent', 1000)
+    diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    counts = [KeyValue(key='received', value='9000')]
+    about = DiagnosticStatus(name='/preprocessor: source lidar', level=b'\0', values=counts)
+    for each in (sent, diagnostics):
+        assert monitor.spin_until(each.get_subscription_count, 10)
+    seen = monitor.seen
+    sent.publish(TimeReference(source='lidar'))
+    assert monitor.spin_until(lambda: seen.published == {'lidar': 1}, 10)
+    diagnostics.publish(DiagnosticArray(status=[about]))
+    assert monitor.spin_until(lambda: seen.health.sources, 10)
+    for _ in range(3):
+        sent.publish(TimeReference(source='lidar'))
+    assert monitor.spin_until(lambda: seen.published == {'lidar': 9003}, 10)
+    node.destroy_node()
+
+
+def test_while_there_is_nothing_to_show_it_says_what_it_waits_for_and_what_there_is():
+    assert silence('/preprocessor', 0.9, [], '0') == ''
+    assert silence('/preprocessor', None, ['/r1/eyes'], '7') == (
+        'waiting for /preprocessor: no diagnostics from it yet; ROS_DOMAIN_ID=7 has /r1/eyes'
+    )
+    assert silence('/eyes', 12.3, [], '0') == (
+        '/eyes has sent no diagnostics for 12 s; ROS_DOMAIN_ID=0 has no other node'
+    )
+
+
+def test_it_knows_the_preprocessors_there_are_and_without_any_all_nodes(
+    context, monitor, executor
+):
+    robot = Node('robot', context=context, namespace='r1')
+    assert monitor.spin_until(lambda: monitor.others() == ['/r1/robot'], 10)
+    other = Source(context, config_of(), 'eyes', namespace='r1').started()
+    assert monitor.spin_until(lambda: monitor.others() == ['/r1/eyes'], 10)
+    other.destroy_node()
+    robot.destroy_node()
+
+
+def test_an_option_it_does_not_know_is_refused(capsys):
+    with pytest.raises(SystemExit, match='2'):
+        main(['--nodes', '/eyes', '--ros-args', '-r', 'a:=b'])
+    assert 'unknown: --nodes /eyes. What is for ROS follows --ros-args.' in capsys.readouterr().err
 
 
 def test_spinning_ends_at_the_deadline(monitor):

@@ -168,6 +168,24 @@ def test_what_can_not_start_says_why_and_exits_with_code_1(start_process, argume
     assert 'Traceback' not in log
 
 
+@pytest.mark.parametrize('command', ['node', 'sim'])
+def test_help_is_printed_and_nothing_is_started(start_process, command):
+    process = start_process(sys.executable, '-m', 'robocache_ros', command, '--help')
+    assert process.wait(DEADLINE_SEC) == 0
+    said = process.log.read_text()
+    assert said.startswith(f'usage: robocache {command} ')
+    assert '--ros-args --params-file FILE' in said
+
+
+@pytest.mark.parametrize('command', ['node', 'sim'])
+def test_an_argument_that_is_not_for_ros_is_refused(start_process, command):
+    words = ('--backend', 'numpy', '--ros-args', '-p', 'autostart:=false')
+    process = start_process(sys.executable, '-m', 'robocache_ros', command, *words)
+    assert process.wait(DEADLINE_SEC) == 2
+    said = process.log.read_text()
+    assert 'unknown: --backend numpy. What is for ROS follows --ros-args.' in said
+
+
 def test_without_autostart_a_bad_parameter_does_not_end_the_process(rig, start_process):
     process = start_process(*NODE, '-p', 'autostart:=false', '-p', 'trigger:=sonar')
     rig.wait(lambda: rig.arrays, 'diagnostics', DEADLINE_SEC)

@@ -30,7 +30,7 @@ class FakeRecording:
 
 
 def options_of(*argv):
-    return view.parse(argv)[0]
+    return view.parse_options(argv)
 
 
 @pytest.fixture
