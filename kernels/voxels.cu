@@ -95,8 +95,8 @@ struct VoxelJob {
   u64 totals;   // VoxelTotals, where the host reads it
   u64 index;    // i64[rows]
   u64 count;    // u32[rows]
-  i64 table;    // cells of the first level
   i64 rows;     // at most so many voxels are kept, the lowest
+  u32 table;    // cells of the first level
   i32 level_count;
   i32 record_words;
   i32 count_slot;
@@ -209,8 +209,9 @@ KERNEL(mark, VoxelJob, THREADS) {
   if (threadIdx.x == 0 && nonfinite > 0) atomicAdd(&counts->nonfinite, nonfinite);
 }
 
-static __device__ __forceinline__ i64 tiles_of(u64 cells) {
-  return static_cast<i64>((cells + (1u << TILE_BITS) - 1) >> TILE_BITS);
+// Tables have at most 2^31 cells.
+static __device__ __forceinline__ u32 tiles_of(u32 cells) {
+  return (cells + (1u << TILE_BITS) - 1) >> TILE_BITS;
 }
 
 static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
@@ -225,10 +226,15 @@ static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 numbe
     return;
   }
   const VoxelLevel& next = job->levels[number + 1];
-  const i64 tiles = tiles_of(static_cast<u64>(ranks) << next.bits);
-  clear_words(next.words, tiles * WORDS_PER_TILE);
+  const u32 tiles = tiles_of(ranks << next.bits);
+  clear_words(next.words, static_cast<i64>(tiles) * WORDS_PER_TILE);
   u32* sums = reinterpret_cast<u32*>(next.sums);
   for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
+}
+
+// Index of a cell, from that of the coarse cell of its rank.
+static __device__ __forceinline__ i64 refined(const i64* coarse, u32 key, i32 bits) {
+  return (coarse[key >> bits] << bits) | (key & ((1u << bits) - 1));
 }
 
 // A block takes tiles side by side; the bits before them it sums up from the counts of all tiles,
@@ -236,15 +242,16 @@ static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 numbe
 static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
   __shared__ u32 parts[THREADS / 32];
   const VoxelLevel level = job->levels[number];
+  i64* cells = reinterpret_cast<i64*>(level.cells);
+  const i64* coarse = reinterpret_cast<const i64*>(job->levels[max(number - 1, 0)].cells);
   VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
-  const u64 cells = number == 0 ? static_cast<u64>(job->table)
-                                : static_cast<u64>(counts->ranks[number - 1]) << level.bits;
-  const i64 tiles = tiles_of(cells);
-  const i64 share = (tiles + gridDim.x - 1) / gridDim.x;
-  const i64 first = min(blockIdx.x * share, tiles), end = min(first + share, tiles);
+  const u32 tiles = tiles_of(number == 0 ? job->table
+                                         : counts->ranks[number - 1] << level.bits);
+  const u32 share = (tiles + gridDim.x - 1) / gridDim.x;
+  const u32 first = min(blockIdx.x * share, tiles), end = min(first + share, tiles);
   const u32* sums = reinterpret_cast<const u32*>(level.sums);
   u32 before = 0, all = 0;
-  for (i64 tile = threadIdx.x; tile < tiles; tile += THREADS) {
+  for (u32 tile = threadIdx.x; tile < tiles; tile += THREADS) {
     const u32 sum = sums[tile];
     all += sum;
     if (tile < first) before += sum;
@@ -253,13 +260,10 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
   all = sum_of_block(all, parts);
   if (blockIdx.x == 0 && threadIdx.x == 0) counts->ranks[number] = all;
 
-  const i64* coarse = number == 0 ? nullptr
-                                  : reinterpret_cast<const i64*>(job->levels[number - 1].cells);
-  i64* listed = reinterpret_cast<i64*>(level.cells);
-  for (i64 tile = first; tile < end; ++tile) {
+  for (u32 tile = first; tile < end; ++tile) {
     const u32 in_tile = sums[tile];
     if (in_tile == 0) continue;  // nobody asks for a rank in there
-    const i64 block = tile * THREADS + threadIdx.x;
+    const u32 block = tile * THREADS + threadIdx.x;
     const u64* words = reinterpret_cast<const u64*>(level.words) + block * WORDS_PER_BLOCK;
     u64 word[WORDS_PER_BLOCK];
     u32 own = 0;
@@ -268,10 +272,8 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
     reinterpret_cast<u32*>(level.bases)[block] = rank;
     for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) {
       for (u64 rest = word[k]; rest != 0; rest &= rest - 1) {
-        const i64 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
-        listed[rank++] = coarse == nullptr ? key
-                                           : (coarse[key >> level.bits] << level.bits) |
-                                                 (key & ((1ll << level.bits) - 1));
+        const u32 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
+        cells[rank++] = number == 0 ? key : refined(coarse, key, level.bits);
       }
     }
     before += in_tile;

@@ -5,23 +5,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
-from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS, POINTS
+from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS
 from robocache_ros.backends.cuda.staging import Parcel
 from robocache_ros.backends.numpy_cells import slices
-from robocache_ros.codec.cloud import XYZ
+from robocache_ros.codec.cloud import XYZ, Transform
 from robocache_ros.codec.layout import DATATYPES
 from robocache_ros.grid import Grid
 from robocache_ros.interop import DeviceArray
+from robocache_ros.samples import AnyArray
 
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
 _TYPES = {code: number for number, code in DATATYPES.items()}
+
+
+class _Field(NamedTuple):
+    """A FIELD before it is known where the parcel lies."""
+
+    at: int  # offset in the parcel, or address
+    on_device: bool
+    point_stride: int
+    row_stride: int
+    type: int
+    swapped: bool
+
+
+_UNMOVED = Transform(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))  # is not applied
+_ABSENT = _Field(0, True, 0, 0, 0, False)
 
 
 class StagedClouds:
@@ -49,56 +65,52 @@ class StagedClouds:
         check(self.n, limits.max_points, 'points')
         self._parcel = parcel
         self._names = (*XYZ, *names)
-        self._clouds = np.zeros(len(parts), CLOUD)
-        self._fields = np.zeros((len(parts), len(self._names)), FIELD)
-        # Where the values lie: in the parcel, or at an address of the device.
-        self._offsets = np.zeros(self._fields.shape, np.uint64)
-        self._addresses = np.zeros(self._fields.shape, np.uint64)
-        self._at = parcel.add(self._clouds), parcel.add(self._fields)
+        self._table = np.zeros((len(parts), len(self._names)), FIELD)
+        self._at = (
+            parcel.add(np.array([_described(cloud, part) for cloud, part in parts], CLOUD)),
+            parcel.add(self._table),
+        )
         before = parcel.nbytes
-        for row, (cloud, part) in enumerate(parts):
-            _describe(self._clouds[row], cloud, part)
-            if cloud.columns:
-                self._add_columns(row, cloud, part.stop - part.start)
-            else:
-                self._add_message(row, cloud, part.stop - part.start)
+        self._fields = [
+            (self._add_columns if cloud.columns else self._add_message)(cloud, part)
+            for cloud, part in parts
+        ]
         check(parcel.nbytes - before, limits.max_message_bytes, 'bytes of points')
 
-    def points(self, base: int, grid: Grid) -> Any:
+    def points(self, base: int, grid: Grid) -> tuple[object, ...]:
         """Return the POINTS of a job, of a parcel that lies at `base` on the device."""
-        in_parcel = self._addresses == 0
-        self._fields['address'] = np.where(
-            in_parcel, self._offsets + np.uint64(base), self._addresses
-        )
-        points = np.zeros((), POINTS)
-        points['clouds'], points['fields'] = (base + offset for offset in self._at)
-        points['n'] = self.n
-        points['dims'], points['origin'], points['inv'] = grid.dims, grid.origin32, grid.inv32
-        points['cloud_count'], points['field_count'] = self._fields.shape
-        return points
+        for row, fields in enumerate(self._fields):
+            self._table[row] = [
+                (field.at + (0 if field.on_device else base), *field[2:]) for field in fields
+            ]
+        addresses = (base + offset for offset in self._at)
+        return (*addresses, self.n, grid.dims, grid.origin32, grid.inv32, *self._table.shape)
 
-    def _add_message(self, row: int, cloud: CloudView, n: int) -> None:
-        whole_rows, rest = divmod(n - 1, cloud.width)
+    def _add_message(self, cloud: CloudView, part: slice) -> list[_Field]:
+        whole_rows, rest = divmod(part.stop - part.start - 1, cloud.width)
         end = whole_rows * cloud.row_step + (rest + 1) * cloud.point_step
         at = self._parcel.add(cloud.data[:end])
-        for column, name in enumerate(self._names):
-            if cloud.has(name):
-                view, field = cloud.fields[name], self._fields[row, column]
-                self._offsets[row, column] = at + view.offset
-                field['point_stride'], field['row_stride'] = cloud.point_step, cloud.row_step
-                _type(field, view.dtype)
+        steps = cloud.point_step, cloud.row_step
+        return [
+            _Field(at + cloud.fields[name].offset, False, *steps, *_type(cloud.fields[name].dtype))
+            if cloud.has(name)
+            else _ABSENT
+            for name in self._names
+        ]
 
-    def _add_columns(self, row: int, cloud: CloudView, n: int) -> None:
-        for column, name in enumerate(self._names):
-            if cloud.has(name):
-                values, field = cloud.columns[name], self._fields[row, column]
-                _type(field, values.dtype)
-                if isinstance(values, DeviceArray):  # read where it is
-                    self._addresses[row, column] = values.address
-                    field['point_stride'] = values.strides[0]
-                else:
-                    self._offsets[row, column] = self._parcel.add(values[:n])
-                    field['point_stride'] = values.itemsize
+    def _add_columns(self, cloud: CloudView, part: slice) -> list[_Field]:
+        return [
+            self._add_column(cloud.columns[name], part.stop - part.start)
+            if cloud.has(name)
+            else _ABSENT
+            for name in self._names
+        ]
+
+    def _add_column(self, values: AnyArray | DeviceArray, n: int) -> _Field:
+        if isinstance(values, DeviceArray):  # read where it is
+            return _Field(values.address, True, values.strides[0], 0, *_type(values.dtype))
+        at = self._parcel.add(values[:n])
+        return _Field(at, False, values.itemsize, 0, *_type(values.dtype))
 
 
 def check(number: int, limit: int, what: str) -> None:
@@ -107,19 +119,18 @@ def check(number: int, limit: int, what: str) -> None:
         raise OverLimit(f'the call has {number} {what}, the device takes {limit}')
 
 
-def _describe(target: Any, cloud: CloudView, part: slice) -> None:
+def _described(cloud: CloudView, part: slice) -> tuple[object, ...]:
+    """Return the CLOUD of a part of the points."""
     n = part.stop - part.start
     one_row = bool(cloud.columns) or cloud.row_step == cloud.width * cloud.point_step
-    target['begin'], target['end'] = part.start, part.stop
-    target['width'] = n if one_row else cloud.width
-    target['origin'] = cloud.input_origin
-    target['shifted'] = any(cloud.input_origin)
-    if cloud.transform is not None:
-        target['rotation'] = cloud.transform.rotation.reshape(-1)
-        target['translation'] = cloud.transform.translation
-        target['transformed'] = True
+    rotation, translation = cloud.transform or _UNMOVED
+    return (
+        *(part.start, part.stop, n if one_row else cloud.width, cloud.input_origin),
+        *(rotation.reshape(-1), translation),
+        *(any(cloud.input_origin), cloud.transform is not None),
+    )
 
 
-def _type(field: Any, dtype: np.dtype[Any]) -> None:
-    field['type'] = _TYPES[dtype.str[1:]]
-    field['swapped'] = dtype.newbyteorder('=') != dtype
+def _type(dtype: np.dtype[Any]) -> tuple[int, bool]:
+    """Type of a FIELD, and whether its bytes are swapped."""
+    return _TYPES[dtype.str[1:]], not dtype.isnative

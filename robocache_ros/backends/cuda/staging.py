@@ -31,8 +31,9 @@ _ALIGNMENT = 16
 class Parcel:
     """What one call sends: a job, then the arrays that the job points to."""
 
-    def __init__(self, job: npt.DTypeLike) -> None:
-        self._job = np.zeros(1, job)
+    def __init__(self, job: npt.DTypeLike | AnyArray) -> None:
+        """`job` is the dtype of an empty job, or a job [1] that is in parts written already."""
+        self._job = job if isinstance(job, np.ndarray) else np.zeros(1, job)
         self.nbytes = 0
         self.pieces: list[tuple[int, AnyArray]] = []  # offset and 1-d array, ascending
         self.add(self._job)

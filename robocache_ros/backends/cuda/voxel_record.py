@@ -6,15 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from robocache_ros.backends.cuda.device import OverLimit
 from robocache_ros.backends.cuda.jobs import MAX_FIELDS
-from robocache_ros.backends.numpy_fields import resolution_of
 from robocache_ros.grid import Channel, VoxelSpec
-
-if TYPE_CHECKING:
-    from robocache_ros.codec.cloud import CloudView
 
 _NONE = -1
 _OCCUPANCY, _CENTROID, _MEAN, _SUM, _LEAST, _GREATEST = range(6)  # ColumnKind
@@ -27,10 +23,11 @@ _SOURCES = {  # column and slot of a channel of a field
 _AXES = 3
 
 
-def describe_record(job: Any, spec: VoxelSpec, clouds: Sequence[CloudView]) -> None:
+def describe_record(job: Any, spec: VoxelSpec, resolutions: Sequence[float]) -> None:
     """
     Write to a VOXEL_JOB the layout of a record and of the columns, all but their addresses.
 
+    `resolutions` are those of sums, of the fields of the spec.
     Sums of 8 bytes come first, those of the centroid ahead of all; slots of 4 bytes follow.
     """
     kinds = _kinds_by_field(spec)
@@ -39,8 +36,9 @@ def describe_record(job: Any, spec: VoxelSpec, clouds: Sequence[CloudView]) -> N
     sums = {name: next(wide) for name, of_field in kinds.items() if of_field & {'mean', 'sum'}}
     small = count(2 * next(wide))
     job['centroid'], job['count_slot'] = centroid, next(small)
-    for field, (name, of_field) in zip(job['fields'], kinds.items()):  # noqa: B905 - fewer fields
-        field['inverse'] = 1.0 / resolution_of(name, clouds, spec)
+    for number, (name, of_field) in enumerate(kinds.items()):
+        field = job['fields'][number]
+        field['inverse'] = 1.0 / resolutions[number]
         field['sum'] = sums.get(name, _NONE)
         field['without'] = next(small) if name in sums else _NONE
         field['least'] = next(small) if 'min' in of_field else _NONE
@@ -65,7 +63,8 @@ def _describe_columns(job: Any, channels: Sequence[Channel], names: Sequence[str
         for axis in range(len(channel.columns))
     ]
     job['column_count'] = len(sources)
-    for column, (channel, axis) in zip(job['columns'], sources):  # noqa: B905 - fewer columns
+    for number, (channel, axis) in enumerate(sources):
+        column = job['columns'][number]
         if channel.field is None:
             kind = _CENTROID if channel.kind == 'centroid' else _OCCUPANCY
             column['kind'], column['slot'] = kind, axis

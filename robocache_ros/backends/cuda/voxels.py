@@ -11,29 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robocache_ros.backends.cuda.clouds import StagedClouds
-from robocache_ros.backends.cuda.device import (
-    Clear,
-    HostMemory,
-    Launch,
-    Memory,
-    OverLimit,
-    Program,
-)
-from robocache_ros.backends.cuda.jobs import VOXEL_JOB, VOXEL_TOTALS
+from robocache_ros.backends.cuda.device import HostMemory, Memory, OverLimit, Program
+from robocache_ros.backends.cuda.jobs import VOXEL_TOTALS
 from robocache_ros.backends.cuda.memory import Grown, Spans, bucket
 from robocache_ros.backends.cuda.results import M, Place
 from robocache_ros.backends.cuda.staging import Parcel, Staging
-from robocache_ros.backends.cuda.voxel_record import describe_record
-from robocache_ros.backends.cuda.voxel_tables import TABLE_BITS, Tables, levels_of
-from robocache_ros.backends.numpy_fields import missing_fields
+from robocache_ros.backends.cuda.voxel_plan import VoxelPlan, Wanted
+from robocache_ros.backends.cuda.voxel_tables import TABLE_BITS
+from robocache_ros.backends.numpy_fields import missing_fields, resolution_of
 from robocache_ros.grid import PointStats, SparseVoxels, VoxelSpec
 from robocache_ros.samples import AnyArray
 
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
-_THREADS = 256
-_BLOCKS_PER_MULTIPROCESSOR = 8
 _LEAST_POINTS = 1024  # of a bucket
 
 
@@ -69,7 +60,7 @@ class Voxelizer:
         self._scratch = Grown(device.allocate)
         self._totals = Grown(device.allocate_host)
         self._rows = Grown(device.allocate_host)
-        self._most_blocks = _BLOCKS_PER_MULTIPROCESSOR * device.multiprocessors
+        self._plan: VoxelPlan | None = None
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds, merged in the order given, on the host."""
@@ -126,85 +117,52 @@ class Voxelizer:
 
         OverLimit where there are more than `rows` holds and the spec asks for.
         """
-        parcel = Parcel(VOXEL_JOB)
-        job = parcel.job
-        describe_record(job, spec, clouds)
+        points = min(sum(cloud.n for cloud in clouds), spec.max_points)
+        plan = self._plan_of(clouds, spec, bucket(points, _LEAST_POINTS), rows.capacity)
+        parcel = Parcel(plan.job())
         staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, self._staging.limits)
-        points = bucket(staged.n, _LEAST_POINTS)
-        tables = self._describe_scratch(job, spec, points, rows)
         totals = self._totals.at_least(VOXEL_TOTALS.itemsize)
-        base = self._staging.reserve(parcel)
-        job['points'] = staged.points(base, spec.grid)
-        job['corner'], job['size'] = spec.grid.origin, spec.grid.size
-        job['totals'], job['rows'] = totals.address, rows.capacity
+        base, job = self._staging.reserve(parcel), parcel.job
+        job['points'], job['totals'] = staged.points(base, spec.grid), totals.address
         job['index'], job['count'] = rows.index, rows.count
         job['columns']['address'][: len(rows.columns)] = rows.columns
         self._staging.send(parcel)
-        self._staging.run(Program(base, self._steps(job, tables, points, rows.capacity)))
+        self._staging.run(Program(base, plan.steps))
         found = np.frombuffer(totals.array, VOXEL_TOTALS, 1)[0]
-        return self._told(found, len(tables.levels), clouds, spec, staged.n, rows.capacity)
+        voxels = int(found['ranks'][plan.last_level])
+        if rows.capacity < min(voxels, spec.max_voxels):
+            raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {rows.capacity}')
+        m = min(voxels, rows.capacity)
+        return m, _stats_of(found, clouds, spec, staged.n, voxels - m)
 
-    def _describe_scratch(self, job: Any, spec: VoxelSpec, points: int, rows: Rows) -> Tables:
-        spans = Spans()
-        levels = levels_of(spec.grid.cells, points, self._table_bits)
-        tables = Tables.lay_out(spans, levels, VOXEL_TOTALS.itemsize)
-        offsets = {
-            'records': spans.add(8 * int(job['record_words']) * rows.capacity),
-            'keys': spans.add(4 * points),
-            'lows': spans.add(4 * points if len(levels) > 1 else 0),
-            'steps': spans.add(8 * points if job['centroid'] else 0),
-        }
-        base = self._scratch.at_least(spans.nbytes).address
-        tables.describe(job, base)
-        for name, offset in offsets.items():
-            job[name] = base + offset
-        return tables
+    def _plan_of(
+        self, clouds: Sequence[CloudView], spec: VoxelSpec, points: int, rows: int
+    ) -> VoxelPlan:
+        resolutions = tuple(resolution_of(name, clouds, spec) for name in spec.fields)
+        wanted = Wanted(spec, resolutions, points, rows)
+        if self._plan is None or self._plan.wanted != wanted:
+            self._plan = None  # it does not hold any more, even if the next one cannot be made
+            self._plan = VoxelPlan(
+                wanted, self._scratch, self._staging.device.multiprocessors, self._table_bits
+            )
+        return self._plan
 
-    def _steps(
-        self, job: Any, tables: Tables, points: int, rows: int
-    ) -> tuple[Launch | Clear, ...]:
-        over_points = self._blocks(points)
-        steps: list[Launch | Clear] = [
-            Clear(int(job['counts']), tables.clear_bytes),
-            Launch('voxels.mark', over_points, _THREADS),
-        ]
-        for number, level in enumerate(tables.levels):
-            if number > 0:
-                steps.append(Launch(f'voxels.refine_{number}', over_points, _THREADS))
-            blocks = min(level.tiles, self._most_blocks)
-            steps.append(Launch(f'voxels.spread_{number}', blocks, _THREADS))
-        steps.append(Launch('voxels.accumulate', over_points, _THREADS))
-        steps.append(Launch('voxels.finish', self._blocks(rows), _THREADS))
-        return tuple(steps)
 
-    def _blocks(self, elements: int) -> int:
-        return min(-(-elements // _THREADS), self._most_blocks)
-
-    def _told(
-        self,
-        found: Any,
-        levels: int,
-        clouds: Sequence[CloudView],
-        spec: VoxelSpec,
-        looked_at: int,
-        capacity: int,
-    ) -> tuple[int, PointStats]:
-        voxels, used = int(found['ranks'][levels - 1]), int(found['inside'])
-        m = min(voxels, capacity)
-        if m < min(voxels, spec.max_voxels):
-            raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {capacity}')
-        nonfinite = int(found['nonfinite'])
-        total = sum(cloud.n for cloud in clouds)
-        out_of_range = np.maximum(found['sum_range'], found['extreme_range'])
-        stats = PointStats(
-            points=total,
-            used=used,
-            nonfinite=nonfinite,
-            out_of_range=looked_at - used - nonfinite,
-            over_limit=total - looked_at,
-            voxels_over_limit=voxels - m,
-            value_nonfinite=int(found['value_nonfinite'].sum()),
-            value_range=int(out_of_range.sum()),
-            fields_missing=missing_fields(clouds, spec),
-        )
-        return m, stats
+def _stats_of(
+    found: Any, clouds: Sequence[CloudView], spec: VoxelSpec, looked_at: int, voxels_left: int
+) -> PointStats:
+    total = sum(cloud.n for cloud in clouds)
+    used, nonfinite = int(found['inside']), int(found['nonfinite'])
+    # Two channels may leave out the same value: it counts once.
+    out_of_range = map(max, found['sum_range'].tolist(), found['extreme_range'].tolist())
+    return PointStats(
+        points=total,
+        used=used,
+        nonfinite=nonfinite,
+        out_of_range=looked_at - used - nonfinite,
+        over_limit=total - looked_at,
+        voxels_over_limit=voxels_left,
+        value_nonfinite=sum(found['value_nonfinite'].tolist()),
+        value_range=sum(out_of_range),
+        fields_missing=missing_fields(clouds, spec),
+    )

@@ -1,0 +1,84 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What calls with the same spec and about as many points have in common, made once for them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from robocache_ros.backends.cuda.device import Clear, Launch, Memory
+from robocache_ros.backends.cuda.jobs import VOXEL_JOB, VOXEL_TOTALS
+from robocache_ros.backends.cuda.memory import Grown, Spans
+from robocache_ros.backends.cuda.voxel_record import describe_record
+from robocache_ros.backends.cuda.voxel_tables import Tables, levels_of
+from robocache_ros.grid import VoxelSpec
+from robocache_ros.samples import AnyArray
+
+_THREADS = 256
+_BLOCKS_PER_MULTIPROCESSOR = 8
+
+
+class Wanted(NamedTuple):
+    """What decides about a plan."""
+
+    spec: VoxelSpec
+    resolutions: tuple[float, ...]  # of the fields of the spec
+    points: int  # at most
+    rows: int  # at most
+
+
+class VoxelPlan:
+    """
+    A VOXEL_JOB but for its points and results, and the steps; addresses are those of `scratch`.
+
+    Holds until somebody else uses the scratch memory.
+    """
+
+    def __init__(
+        self, wanted: Wanted, scratch: Grown[Memory], multiprocessors: int, table_bits: int
+    ) -> None:
+        self.wanted = wanted
+        self._most_blocks = _BLOCKS_PER_MULTIPROCESSOR * multiprocessors
+        self._jobs = np.zeros(1, VOXEL_JOB)
+        job, grid = self._jobs[0], wanted.spec.grid
+        job['corner'], job['size'], job['rows'] = grid.origin, grid.size, wanted.rows
+        describe_record(job, wanted.spec, wanted.resolutions)
+        spans = Spans()
+        levels = levels_of(grid.cells, wanted.points, table_bits)
+        tables = Tables.lay_out(spans, levels, VOXEL_TOTALS.itemsize)
+        offsets = {
+            'records': spans.add(8 * int(job['record_words']) * wanted.rows),
+            'keys': spans.add(4 * wanted.points),
+            'lows': spans.add(4 * wanted.points if len(levels) > 1 else 0),
+            'steps': spans.add(8 * wanted.points if job['centroid'] else 0),
+        }
+        base = scratch.at_least(spans.nbytes).address
+        tables.describe(job, base)
+        for name, offset in offsets.items():
+            job[name] = base + offset
+        self.last_level = len(levels) - 1
+        self.steps = self._steps(tables, base)
+
+    def job(self) -> AnyArray:
+        """Return a fresh VOXEL_JOB [1]."""
+        return self._jobs.copy()
+
+    def _steps(self, tables: Tables, base: int) -> tuple[Launch | Clear, ...]:
+        over_points = self._blocks(self.wanted.points)
+        steps: list[Launch | Clear] = [
+            Clear(base + tables.clear_from, tables.clear_bytes),
+            Launch('voxels.mark', over_points, _THREADS),
+        ]
+        for number, level in enumerate(tables.levels):
+            if number > 0:
+                steps.append(Launch(f'voxels.refine_{number}', over_points, _THREADS))
+            blocks = min(level.tiles, self._most_blocks)
+            steps.append(Launch(f'voxels.spread_{number}', blocks, _THREADS))
+        steps.append(Launch('voxels.accumulate', over_points, _THREADS))
+        steps.append(Launch('voxels.finish', self._blocks(self.wanted.rows), _THREADS))
+        return tuple(steps)
+
+    def _blocks(self, elements: int) -> int:
+        return min(-(-elements // _THREADS), self._most_blocks)
