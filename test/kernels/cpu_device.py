@@ -127,6 +127,7 @@ class Call(ctypes.Structure):
         ('seed', ctypes.c_ulonglong),
         ('report', ctypes.c_void_p),
         ('report_bytes', ctypes.c_ulonglong),
+        ('gate', ctypes.c_void_p),
         ('blocks', ctypes.c_uint),
         ('threads', ctypes.c_uint),
         ('order', ctypes.c_int),
@@ -280,7 +281,7 @@ class CpuDevice:
         self._seed += 1
         call = Call(
             *(job, step.shared_bytes, self._seed, ctypes.addressof(report), REPORT_BYTES),
-            *(step.blocks, step.threads, self._order, 0, 1),
+            *(None, step.blocks, step.threads, self._order, 0, 1),
         )
         if self._run(file, f'shim_{kernel}', call) != 0:
             raise KernelFault(report.value.decode(errors='replace'))

@@ -67,6 +67,25 @@ KERNEL(planted, PlantedJob, 64) {
 }
 """
 
+DYNAMIC = """
+KERNEL(planted, PlantedJob, 64) {
+  DYNAMIC_SHARED(u32, tile);
+  const i64 i = FIRST;
+  tile[threadIdx.x] = 0;
+  __syncthreads();
+  if (i < job->n) OUT[i] = tile[threadIdx.x + %d];
+}
+"""
+
+CAST = """
+KERNEL(planted, PlantedJob, 64) {
+  for (i64 i = FIRST; i < job->n; i += STRIDE) {
+    const float t = IN[i] * 1e9f;
+    %s
+  }
+}
+"""
+
 # ---- ways to meet
 
 MEETING = """
@@ -155,6 +174,10 @@ SOURCES = {
     'read one too far': READ % 1,
     'shared': SHARED % 0,
     'shared one too far': SHARED % 1,
+    'dynamic': DYNAMIC % 0,
+    'dynamic one too far': DYNAMIC % 1,
+    'cast': CAST % 'OUT[i] = t >= 0.0f && t < 2e9f ? static_cast<u32>(t) : 0;',
+    'cast untested': CAST % 'OUT[i] = static_cast<u32>(t);',
     'met': MEETING % '__syncthreads();',
     'met by some': MEETING % 'if (i < job->n) __syncthreads();',
     'met at two places': MEETING % 'if (i % 2) { __syncthreads(); }\nelse { __syncthreads(); }',
@@ -190,6 +213,6 @@ def run(device, folder, name):
     source, result, job = (device.allocate(size) for size in (4 * N, 4 * N, 24))
     device.view(source, np.float32, (N,), 0)[:] = values()
     device.view(job, np.uint64, (3,), 0)[:] = (source.address, result.address, N)
-    steps = (Clear(result.address, 4 * N), Launch('planted.planted', BLOCKS, THREADS))
+    steps = (Clear(result.address, 4 * N), Launch('planted.planted', BLOCKS, THREADS, 4 * THREADS))
     device.execute(Program(job.address, steps))
     return device.view(result, np.uint32, (N,), 0).copy()

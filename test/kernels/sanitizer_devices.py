@@ -19,8 +19,9 @@ import numpy as np
 from cpu_device import ALIGNMENT, POISON, Call, CpuDevice, build
 
 COPIES = 2
-THREADS_FLAGS = ('-DROBOCACHE_OS_THREADS', '-pthread', '-fsanitize=thread', '-Wno-tsan')
-ADDRESSES_FLAGS = ('-fsanitize=address,undefined,float-cast-overflow', '-fno-sanitize-recover=all')
+THREADS_FLAGS = ('-O1', '-DROBOCACHE_OS_THREADS', '-pthread', '-fsanitize=thread', '-Wno-tsan')
+CHECKS = 'address,bounds,alignment,shift,signed-integer-overflow,float-cast-overflow'
+ADDRESSES_FLAGS = ('-O1', f'-fsanitize={CHECKS}', '-fno-sanitize-recover=all')
 
 
 class ThreadsDevice(CpuDevice):
@@ -45,9 +46,11 @@ class ThreadsDevice(CpuDevice):
         copies = self._libraries[file]
         kernels = (ctypes.c_void_p * COPIES)()
         calls = (Call * COPIES)()
+        gate = ctypes.c_uint(0)
         for number, library in enumerate(copies):
             kernels[number] = ctypes.cast(getattr(library, entry), ctypes.c_void_p).value
             calls[number] = call
+            calls[number].gate = ctypes.addressof(gate)
             calls[number].first_block, calls[number].block_step = number, COPIES
         return copies[0].shim_together(kernels, calls, ctypes.c_uint(COPIES))
 

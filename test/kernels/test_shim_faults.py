@@ -37,6 +37,8 @@ RIGHT = {
     'copied': X_BITS,
     'read': [int(x > 3) for x in X],
     'shared': but(),
+    'dynamic': but(),
+    'cast': [int(t) if 0 <= t < 2e9 else 0 for t in X * X.dtype.type(1e9)],
     'met': but(),
     'voted': [0xFFFFFFFF] * 96 + [0xF] * 4,
     'counted': but(_0=34, _1=33, _2=33),
@@ -180,6 +182,6 @@ def test_a_view_keeps_its_memory():
 def test_what_ran_can_be_looked_at(tmp_path):
     device = CpuDevice(folder=tmp_path)
     planted.run(device, tmp_path, 'met')
-    assert device.launches() == [Launch('planted.planted', 2, 64)]
+    assert device.launches() == [Launch('planted.planted', 2, 64, 256)]
     device.clear()
     assert device.launches() == []

@@ -35,6 +35,7 @@ struct Call {
   unsigned long long seed;
   char* report;  // where the text of a fault goes
   unsigned long long report_bytes;
+  unsigned* gate;  // of threads.h; words at 0
   unsigned blocks;
   unsigned threads;
   int order;             // Order

@@ -1,0 +1,144 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Small calls that go through every kernel, for devices that are slow.
+
+    run(device, NAME)    # on a device of the tests; AssertionError if NumPy gives other bits
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
+
+from codec_messages import cloud as cloud_message
+
+from robocache_ros.backends.cuda.cuda_backend import CudaBackend
+from robocache_ros.backends.cuda.device import Limits
+from robocache_ros.backends.numpy_backend import NumpyBackend
+from robocache_ros.codec.cloud import CloudView, decode_cloud
+from robocache_ros.codec.image import ENCODINGS, ImageView
+from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
+from robocache_ros.resampling import Stream
+
+N = 500  # points: two blocks, the last not full
+STATISTICS = ('count', 'centroid', 'mean_v', 'min_v', 'max_v', 'sum_v')
+RGB = ('rgb8', 'bayer_rggb8')
+SEC = 1_000_000_000
+
+
+def _scan(n=N, seed=1, spread=9.0):
+    """Points in and around a grid of 0 .. 8 m, some not finite, with a value v."""
+    rng = np.random.default_rng(seed)
+    xyz = rng.uniform(-0.5, spread, (n, 3)).astype(np.float32)
+    v = (rng.normal(size=n) * 1e3).astype(np.float32)
+    xyz[::97, 1], v[::41], v[1::41], v[2::41] = np.nan, np.nan, 3e38, -0.0
+    x, y, z = xyz.T
+    return CloudView.from_columns({'x': x, 'y': y, 'z': z, 'v': v})
+
+
+def _message():
+    """The same from the bytes of a message whose points begin at odd addresses."""
+    points = [(0.37 * k % 8, 0.11 * k % 8, 0.77 * k % 8, 1.0 * k) for k in range(N)]
+    return decode_cloud(cloud_message(points, width=N // 2, padding=3))
+
+
+def _spec(size=1.0, end=8.0, channels=STATISTICS, max_voxels=10_000):
+    grid = Grid.from_range(size, [0, 0, 0, end, end, end])
+    return VoxelSpec(grid, tuple(map(Channel.parse, channels)), MAX_POINTS, max_voxels, {})
+
+
+def _image(encoding, height=20, width=70):
+    stored = ENCODINGS[encoding]
+    step = width * len(stored.order) * np.dtype(stored.code).itemsize + 3
+    data = np.random.default_rng(2).integers(0, 120, height * step, np.uint8)
+    return ImageView(data, height, width, step, encoding, False)
+
+
+def _streams():
+    rng = np.random.default_rng(3)
+    times = np.sort(rng.choice(SEC, (2, 40), replace=False), axis=1).astype(np.int64)
+    quaternions = rng.normal(size=(2, 40, 4)).astype(np.float32)
+    quaternions /= np.sqrt((quaternions * quaternions).sum(axis=2, keepdims=True))
+    halves = rng.normal(size=(2, 40, 150)).astype(np.float16)
+    bfloats = rng.integers(0, 0x7F00, (2, 40, 3)).astype(np.uint16)
+    return [
+        Stream(times, quaternions, 'slerp'),
+        Stream(times[:, :7], halves[:, :7], 'linear'),
+        Stream(times[:, :1], bfloats[:, :1], 'hold', dtype='bfloat16'),
+        Stream(times, quaternions[:, :, :2].copy(), 'nearest', SEC // 1000),
+        Stream(times[:, :0], quaternions[:, :0], 'linear'),
+    ]
+
+
+def _targets(count=6):
+    return np.sort(np.random.default_rng(4).integers(0, SEC, (2, count)), axis=1)
+
+
+def _images(backend):
+    encodings = ('mono8', 'mono16', 'rgb8', 'bgra8', 'bayer_rggb8', '32FC1')
+    return [
+        backend.image_grid(_image(encoding), 3, 4, channels)
+        for encoding in encodings
+        for channels in (('mono', 'rgb') if encoding in RGB else ('mono',))
+    ]
+
+
+OPERATIONS = {
+    'sparse voxels': lambda backend: [
+        backend.voxelize([_scan()], _spec()),
+        backend.voxelize([_message()], _spec(channels=('count', 'occupancy', 'centroid'))),
+        backend.voxelize([_scan(), _scan(200, 2)], _spec(max_voxels=50)),
+    ],
+    'sparse voxels of a vast box': lambda backend: [
+        backend.voxelize([_scan()], _spec(2**-8)),
+        backend.voxelize([_scan(spread=900.0)], _spec(0.25, 1000.0)),
+    ],
+    'points in one voxel': lambda backend: [
+        backend.voxelize([_scan(spread=0.0)], _spec(16.0, 16.0, ('count', 'mean_v', 'max_v')))
+    ],
+    'dense grids': lambda backend: [
+        backend.voxelize_dense([_scan()], _spec(channels=('count',))),
+        backend.voxelize_dense([_scan(), _message()], _spec(2.0)),
+        backend.voxelize_dense([_scan()], _spec(0.5, channels=('count', 'occupancy', 'min_v'))),
+    ],
+    'occupancy': lambda backend: [
+        backend.occupancy([_scan()], _spec().grid, packed=packed) for packed in (False, True)
+    ],
+    'fusion': lambda backend: [
+        backend.fuse(_streams(), _targets()),
+        backend.fuse(_streams()[:2], _targets(), out_dtype='bfloat16'),
+        *(
+            backend.resample(s.times, s.values, _targets(2), s.rule, s.max_gap_ns, dtype=s.dtype)
+            for s in _streams()
+        ),
+    ],
+    'images': _images,
+}
+
+
+def same_bits(a, b):
+    """Whether two results of any operation are of the same types and bits."""
+    if isinstance(a, np.ndarray):
+        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(same_bits, a, b))
+    if isinstance(a, dict):
+        return list(a) == list(b) and same_bits(list(a.values()), list(b.values()))
+    if dataclasses.is_dataclass(a):
+        names = [field.name for field in dataclasses.fields(a)]
+        return all(same_bits(getattr(a, name), getattr(b, name)) for name in names)
+    return bool(a == b)
+
+
+def run(device, name):
+    """Run one of OPERATIONS on a device; AssertionError unless it gives the bits of NumPy."""
+    backend = CudaBackend(device, Limits(max_points=2000, max_voxels=2000))
+    operation = OPERATIONS[name]
+    assert same_bits(operation(backend), operation(NumpyBackend())), name
+    backend.close()
