@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -54,7 +54,7 @@ def probe(device_id: int) -> None:
     if not 0 <= device_id < count:
         known = 'is one GPU, device_id 0' if count == 1 else f'are {count} GPUs, from 0 on'
         raise BackendUnavailable(f'there is no GPU with device_id {device_id}: there {known}')
-    capability = _capability(cupy.cuda.runtime, device_id)
+    capability = _capability(cupy.cuda.runtime.getDeviceProperties(device_id))
     if capability < OLDEST:
         raise BackendUnavailable(
             f'the GPU has compute capability {dotted(capability)}, and the kernels need '
@@ -104,10 +104,8 @@ def _version(number: int) -> str:
     return f'{number // 1000}.{number % 1000 // 10}'
 
 
-def _capability(runtime: Any, device_id: int) -> int:
-    major = runtime.deviceGetAttribute(runtime.deviceAttributeComputeCapabilityMajor, device_id)
-    minor = runtime.deviceGetAttribute(runtime.deviceAttributeComputeCapabilityMinor, device_id)
-    return int(major) * 10 + int(minor)
+def _capability(properties: Mapping[str, Any]) -> int:
+    return int(properties['major']) * 10 + int(properties['minor'])
 
 
 def _on_device(method: _Method) -> _Method:
@@ -161,15 +159,11 @@ class CupyDevice:
 
     @_on_device
     def _open(self) -> None:
-        runtime, device_id = self._runtime, self._device_id
-        self.name = runtime.getDeviceProperties(device_id)['name'].decode()
-        self.multiprocessors = int(
-            runtime.deviceGetAttribute(runtime.cudaDevAttrMultiProcessorCount, device_id)
-        )
-        self.shared_bytes = int(
-            runtime.deviceGetAttribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin, device_id)
-        )
-        self._architecture = self._compiler.architecture_for(_capability(runtime, device_id))
+        properties = self._runtime.getDeviceProperties(self._device_id)
+        self.name = properties['name'].decode()
+        self.multiprocessors = int(properties['multiProcessorCount'])
+        self.shared_bytes = int(properties['sharedMemPerBlockOptin'])
+        self._architecture = self._compiler.architecture_for(_capability(properties))
         self._stream = self._cupy.cuda.Stream(non_blocking=True)
         self._pool = self._cupy.cuda.MemoryPool()
 
@@ -191,9 +185,10 @@ class CupyDevice:
     @_on_device
     def allocate_host(self, nbytes: int) -> HostMemory:
         """Return pinned host memory that the device sees as well."""
-        block = _PinnedBlock(self, nbytes)
-        seen = self._runtime.pointerGetAttributes(block.pinned.ptr)
-        return _PinnedMemory(block, seen.devicePointer)
+        flags = self._runtime.hostAllocMapped | self._runtime.hostAllocPortable
+        pinned = self._cupy.cuda.PinnedMemory(_rounded(nbytes), flags)
+        seen = self._runtime.pointerGetAttributes(pinned.ptr)
+        return _PinnedMemory(_PinnedBlock(pinned, nbytes, self._unused), seen.devicePointer)
 
     @_on_device
     def follow(self, array: Any) -> None:
@@ -331,18 +326,16 @@ class _PooledMemory:
 class _PinnedBlock:
     """What an array over pinned memory keeps alive."""
 
-    def __init__(self, device: CupyDevice, nbytes: int) -> None:
-        runtime = device._runtime
-        flags = runtime.hostAllocMapped | runtime.hostAllocPortable
-        self.pinned = device._cupy.cuda.PinnedMemory(_rounded(nbytes), flags)
+    def __init__(self, pinned: Any, nbytes: int, unused: list[Any]) -> None:
         self.__array_interface__ = {
-            'version': 3, 'shape': (nbytes,), 'typestr': '|u1', 'data': (self.pinned.ptr, False),
+            'version': 3, 'shape': (nbytes,), 'typestr': '|u1', 'data': (pinned.ptr, False),
         }  # fmt: skip
-        self._device = device
+        self._pinned = pinned
+        self._unused = unused
 
     def __del__(self) -> None:
         # To free pinned memory waits for the whole GPU, and a copy may still read it: later.
-        self._device._unused.append(self.pinned)
+        self._unused.append(self._pinned)
 
 
 class _PinnedMemory:
