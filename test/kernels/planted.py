@@ -31,7 +31,7 @@ struct PlantedJob {
 # ---- every thread of a block reads what another one wrote
 
 REVERSED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   __shared__ float tile[64];
   const u32 t = threadIdx.x;
   const i64 i = FIRST;
@@ -45,19 +45,19 @@ KERNEL(planted, PlantedJob, 64) {
 # ---- every thread copies what is its own
 
 COPIED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i %s job->n; i += STRIDE) OUT[i] = __float_as_uint(IN[i]);
 }
 """
 
 READ = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i < job->n; i += STRIDE) OUT[i] = IN[i + %d] > 3.0f;
 }
 """
 
 SHARED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   __shared__ u32 tile[64];
   const u32 t = threadIdx.x;
   const i64 i = FIRST;
@@ -68,7 +68,7 @@ KERNEL(planted, PlantedJob, 64) {
 """
 
 DYNAMIC = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   DYNAMIC_SHARED(u32, tile);
   const i64 i = FIRST;
   tile[threadIdx.x] = 0;
@@ -78,7 +78,7 @@ KERNEL(planted, PlantedJob, 64) {
 """
 
 CAST = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i < job->n; i += STRIDE) {
     const float t = IN[i] * 1e9f;
     %s
@@ -89,7 +89,7 @@ KERNEL(planted, PlantedJob, 64) {
 # ---- ways to meet
 
 MEETING = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   [[maybe_unused]] const i64 i = FIRST;
   %s
 }
@@ -101,7 +101,7 @@ VOTED = """const u32 votes = __ballot_sync(0xffffffffu, i < job->n);
 # ---- ways to count
 
 COUNTED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i < job->n; i += STRIDE) {
     const u32 bin = static_cast<u32>(i %% 3);
     %s
@@ -112,7 +112,7 @@ KERNEL(planted, PlantedJob, 64) {
 # ---- two blocks, and one thread in each that writes
 
 BETWEEN_BLOCKS = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   if (threadIdx.x == 0) { %s }
 }
 """
@@ -120,7 +120,7 @@ KERNEL(planted, PlantedJob, 64) {
 # ---- the last block to come reads what all blocks wrote
 
 LAST_BLOCK = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   __shared__ u32 last;
   if (threadIdx.x == 0) {
     OUT[1 + blockIdx.x] = 7;
@@ -136,7 +136,7 @@ KERNEL(planted, PlantedJob, 64) {
 # ---- places handed out in order of arrival, or by rank
 
 PLACED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i < job->n; i += STRIDE) {
     if (IN[i] < 0.0f) continue;
     %s
@@ -146,7 +146,7 @@ KERNEL(planted, PlantedJob, 64) {
 """
 
 UNCLEARED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   __shared__ u32 sum;
   %s
   __syncthreads();
@@ -157,7 +157,7 @@ KERNEL(planted, PlantedJob, 64) {
 """
 
 ROUNDED = """
-KERNEL(planted, PlantedJob, 64) {
+KERNEL(@, PlantedJob, 64) {
   for (i64 i = FIRST; i < job->n; i += STRIDE) {
     const float x = IN[i];
     OUT[i] = __float_as_uint(%s);
@@ -206,13 +206,30 @@ def values():
     return x
 
 
+def kernel_of(name):
+    """Name of the kernel in the file."""
+    return name.replace(' ', '_')
+
+
+def text():
+    """The file with all of them: compiled once, whichever is run."""
+    return HEAD + ''.join(body.replace('@', kernel_of(name)) for name, body in SOURCES.items())
+
+
+def line_of(name, code):
+    """Number of the first line of a kernel that has `code` in it."""
+    lines = text().splitlines()
+    begin = lines.index(f'KERNEL({kernel_of(name)}, PlantedJob, 64) {{')
+    return next(n for n, line in enumerate(lines, 1) if n > begin and code in line)
+
+
 def run(device, folder, name):
     """Run a planted kernel; returns uint32[N]. `device` has `folder` as its folder of kernels."""
-    (folder / 'planted.cu').write_text(HEAD + SOURCES[name])
+    (folder / 'planted.cu').write_text(text())
     device.load(['planted'])
     source, result, job = (device.allocate(size) for size in (4 * N, 4 * N, 24))
     device.view(source, np.float32, (N,), 0)[:] = values()
     device.view(job, np.uint64, (3,), 0)[:] = (source.address, result.address, N)
-    steps = (Clear(result.address, 4 * N), Launch('planted.planted', BLOCKS, THREADS, 4 * THREADS))
-    device.execute(Program(job.address, steps))
+    launch = Launch(f'planted.{kernel_of(name)}', BLOCKS, THREADS, 4 * THREADS)
+    device.execute(Program(job.address, (Clear(result.address, 4 * N), launch)))
     return device.view(result, np.uint32, (N,), 0).copy()

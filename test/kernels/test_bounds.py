@@ -9,6 +9,7 @@ sums that overflow, and floats that are cast to an integer that cannot hold them
 
 from __future__ import annotations
 
+import planted
 import pytest
 import sanitizers
 from operations import OPERATIONS
@@ -34,7 +35,7 @@ def test_what_is_out_of_bounds_is_found_and_told_with_its_line(tmp_path, name, t
     done = sanitizers.run('addresses', 'planted', tmp_path, name)
     assert done.returncode == sanitizers.FOUND, done.stderr
     assert told in done.stderr
-    assert 'planted.cu:' in done.stderr
+    assert f'planted.cu:{planted.line_of(name, "OUT[")}' in done.stderr
 
 
 @pytest.mark.parametrize('operation', OPERATIONS)

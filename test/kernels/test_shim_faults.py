@@ -62,19 +62,27 @@ def test_a_missing_barrier_shows_in_every_order(tmp_path, order):
 
 
 def test_a_write_one_too_far_is_a_fault(tmp_path):
-    with pytest.raises(KernelFault, match=r'planted\.planted wrote next to .* of 400 bytes'):
+    with pytest.raises(
+        KernelFault, match=r'planted\.copied_one_too_far wrote next to .* of 400 bytes'
+    ):
         run(tmp_path, 'copied one too far')
 
 
 @pytest.mark.parametrize('order', ORDERS)
 def test_a_barrier_that_some_do_not_reach_is_a_deadlock_and_says_who_waits_where(tmp_path, order):
-    told = r'kernel planted, block 1 of 2: deadlock; threads 0-35 wait in __syncthreads at '
-    with pytest.raises(KernelFault, match=told + r'.*planted\.cu:15; threads 36-63 have ended'):
+    line = planted.line_of('met by some', '__syncthreads')
+    told = (
+        r'kernel met_by_some, block 1 of 2: deadlock; threads 0-35 wait in __syncthreads at '
+        rf'.*planted\.cu:{line}; threads 36-63 have ended'
+    )
+    with pytest.raises(KernelFault, match=told):
         run(tmp_path, 'met by some', order)
 
 
 def test_two_barriers_at_once_are_a_divergence(tmp_path):
-    with pytest.raises(KernelFault, match=r'divergence: .*planted\.cu:16.*planted\.cu:15'):
+    first = planted.line_of('met at two places', '{ __syncthreads')
+    told = rf'divergence: .*planted\.cu:{first + 1}, .*planted\.cu:{first}'
+    with pytest.raises(KernelFault, match=told):
         run(tmp_path, 'met at two places')
 
 
@@ -135,10 +143,10 @@ def test_nothing_is_contracted_where_the_processor_could(tmp_path):
 @pytest.mark.parametrize(
     ('launch', 'reason'),
     [
-        (Launch('planted.planted', 0, 64), 'a launch of no blocks'),
-        (Launch('planted.planted', 1, 48), 'a block is of whole warps'),
-        (Launch('planted.planted', 1, 128), "more threads than the kernel's launch bounds"),
-        (Launch('planted.planted', 1, 64, 999_999), 'wants 999999 bytes of shared memory'),
+        (Launch('planted.met', 0, 64), 'a launch of no blocks'),
+        (Launch('planted.met', 1, 48), 'a block is of whole warps'),
+        (Launch('planted.met', 1, 128), "more threads than the kernel's launch bounds"),
+        (Launch('planted.met', 1, 64, 999_999), 'wants 999999 bytes of shared memory'),
     ],
 )
 def test_launches_that_no_gpu_takes_are_faults(tmp_path, launch, reason):
@@ -182,6 +190,6 @@ def test_a_view_keeps_its_memory():
 def test_what_ran_can_be_looked_at(tmp_path):
     device = CpuDevice(folder=tmp_path)
     planted.run(device, tmp_path, 'met')
-    assert device.launches() == [Launch('planted.planted', 2, 64, 256)]
+    assert device.launches() == [Launch('planted.met', 2, 64, 256)]
     device.clear()
     assert device.launches() == []

@@ -27,26 +27,19 @@ def test_right_kernels_have_no_races(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name',
+    ('name', 'code'),
     [
-        'reversed without a barrier',
-        'counted without atomics',
-        'between blocks without atomics',
-        'last block without a fence',
+        ('reversed without a barrier', 'tile[63 - t]'),
+        ('counted without atomics', 'OUT[bin]'),
+        ('between blocks without atomics', 'OUT[0] += 1'),
+        ('last block without a fence', 'OUT[3] ='),
     ],
 )
-def test_a_race_is_found_and_told_with_its_line(tmp_path, name):
+def test_a_race_is_found_and_told_with_its_line(tmp_path, name, code):
     done = sanitizers.run('threads', 'planted', tmp_path, name)
     assert done.returncode == sanitizers.FOUND, done.stderr
     assert 'data race' in done.stderr
-    assert f'planted.cu:{line_of_race(name)}' in done.stderr
-
-
-def line_of_race(name):
-    """Number of the first line that reads or writes what another thread writes."""
-    text = (planted.HEAD + planted.SOURCES[name]).splitlines()
-    marks = ('tile[63 - t]', 'OUT[bin]', 'OUT[0] += 1', 'OUT[3] =')
-    return next(n for n, line in enumerate(text, 1) if any(mark in line for mark in marks))
+    assert f'planted.cu:{planted.line_of(name, code)}' in done.stderr
 
 
 @pytest.mark.parametrize('operation', OPERATIONS)
