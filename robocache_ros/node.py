@@ -98,10 +98,10 @@ class PreprocessorNode(LifecycleNode):
         for notice in notices:
             self.get_logger().warning(notice)
         workload = Workload.of(config)
-        backend, reason = make_backend(config.backend, config.device_id, workload)
-        self._backend = backend
+        backend, _ = make_backend(config.backend, config.device_id, workload)
+        self._backend, found = backend, backend.status()
         pipeline = Pipeline(config, backend)
-        self._outputs = Outputs(self, pipeline.schema, config, backend.status())
+        self._outputs = Outputs(self, pipeline.schema, config, found)
         worker = Worker(pipeline, self._outputs.publish, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
         self._running = Running(config, backend, pipeline, worker, inputs, time.monotonic_ns())
@@ -112,7 +112,7 @@ class PreprocessorNode(LifecycleNode):
             post_callback=self._on_clock_jump,
         )
         topics = ', '.join(f'{each.source.name} from {each.topic}' for each in inputs)
-        self.get_logger().info(f'Backend {backend.name} ({reason}); {topics}.')
+        self.get_logger().info(f'Backend {found.name} ({found.reason}); {topics}.')
 
     def _activate(self) -> None:
         assert self._running is not None
