@@ -61,8 +61,9 @@ setup(
             'ruff>=0.17,<0.18',  # another one formats differently
             'scipy',
         ],
-        'cuda12': ['cupy-cuda12x>=13.6'],
-        'cuda13': ['cupy-cuda13x>=13.6'],
+        # With the compiler of the kernels: beyond these only the driver has to be there.
+        'cuda12': ['cupy-cuda12x>=13.6', 'nvidia-cuda-nvrtc-cu12'],
+        'cuda13': ['cupy-cuda13x>=13.6', 'nvidia-cuda-nvrtc==13.*'],
         'torch': ['torch'],
     },
     entry_points={'console_scripts': [f'robocache = {NAME}.__main__:main']},
