@@ -286,3 +286,88 @@ KERNEL(fuse, FusionJob, 512) {
     strip = strips[s];
   }
 }
+
+// ---- samples that are on the device already
+
+// Values of one stream where they lie, and where `fuse` is to read them.
+struct Source {
+  u64 from;        // [B][samples][width], any strides
+  u64 to;          // Format[B][samples][width]
+  i64 strides[3];  // bytes
+  i64 begin;       // samples begin .. end - 1 of the call
+  i64 end;
+  i32 samples;     // of a sequence
+  i32 width;
+  i32 rule;        // Rule
+  i32 format;      // Format
+  i32 wide;        // 1: from float64
+};
+
+struct SamplesJob {
+  u64 sources;   // Source[], one for each stream
+  u64 unusable;  // u32 of the device, 0 before: whether a sample has to be left out
+  u64 told;      // u32 of the host, out: the same
+  i64 samples;   // of all sequences of all streams
+};
+
+// A value as it is stored, without -0.
+static __device__ __forceinline__ u32 canonical_bits(const Source& source, u64 at) {
+  if (source.wide) {
+    return __float_as_uint(static_cast<float>(*reinterpret_cast<const double*>(at)) + 0.0f);
+  }
+  if (source.format != AS_FLOAT32) return *reinterpret_cast<const u16*>(at);
+  return __float_as_uint(*reinterpret_cast<const float*>(at) + 0.0f);
+}
+
+// Finite and below 2^126; the rules are those of batch.py.
+static __device__ __forceinline__ bool is_usable(u32 bits, i32 format) {
+  if (format == AS_FLOAT16) return (bits & 0x7fffu) < 0x7c00u;
+  return (__float_as_uint(widen(bits, format)) & 0x7fffffffu) < 0x7e800000u;
+}
+
+static __device__ __forceinline__ bool is_near_unit(const Source& source, u64 row) {
+  double q[4];
+#pragma unroll
+  for (i32 k = 0; k < 4; ++k) {
+    const u32 bits = canonical_bits(source, row + static_cast<u64>(k * source.strides[2]));
+    q[k] = static_cast<double>(widen(bits, source.format));
+  }
+  const double norm2 = dot(q, q);
+  return norm2 >= 0.5 && norm2 <= 2.0;
+}
+
+// Copies sample k of a stream; false if a lane has found that it is to be left out.
+static __device__ __forceinline__ bool take_sample(const Source& source, i64 k, i32 lane) {
+  const i64 b = k / source.samples;
+  const i64 offset = b * source.strides[0] + (k - b * source.samples) * source.strides[1];
+  const u64 row = source.from + static_cast<u64>(offset);
+  const u64 to = source.to + static_cast<u64>(k * source.width * size_of(source.format));
+  const bool quaternion = source.rule == SLERP;
+  bool usable = !quaternion || lane > 0 || is_near_unit(source, row);
+  for (i32 c = lane; c < source.width; c += 32) {
+    const u32 bits = canonical_bits(source, row + static_cast<u64>(c * source.strides[2]));
+    usable = usable && (quaternion || is_usable(bits, source.format));
+    if (source.format == AS_FLOAT32) {
+      reinterpret_cast<u32*>(to)[c] = bits;
+    } else {
+      reinterpret_cast<u16*>(to)[c] = static_cast<u16>(bits);
+    }
+  }
+  return usable;
+}
+
+// Parallel over: a warp per sample, a lane per value.
+KERNEL(take, SamplesJob, 256) {
+  const Source* sources = reinterpret_cast<const Source*>(job->sources);
+  for (i64 i = FIRST / 32; i < job->samples; i += STRIDE / 32) {
+    const Source* source = sources;
+    while (i >= source->end) ++source;
+    if (!take_sample(*source, i - source->begin, threadIdx.x % 32)) {
+      atomicOr(reinterpret_cast<u32*>(job->unusable), 1u);
+    }
+  }
+}
+
+KERNEL(tell, SamplesJob, 32) {
+  if (FIRST == 0) *reinterpret_cast<u32*>(job->told) = *reinterpret_cast<u32*>(job->unusable);
+}

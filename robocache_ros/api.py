@@ -17,7 +17,14 @@ from robocache_ros.batch import Batch, make_batch
 from robocache_ros.grid import MAX_POINTS, Channel, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.interop import Kind, kind_of
 from robocache_ros.points import as_cloud, kind_of_points
-from robocache_ros.resampling import DEFAULT_MAX_GAP_NS, DTYPES, Fused, Resampled, Stream
+from robocache_ros.resampling import (
+    DEFAULT_MAX_GAP_NS,
+    DTYPES,
+    Fused,
+    Resampled,
+    Stream,
+    UnusableSamples,
+)
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 _local = threading.local()  # a backend owns workspaces: one for each thread
@@ -137,10 +144,10 @@ def resample(
     kind = kind_of(values)
     run = _backend(backend, kind.device_id)
     _check_out_dtype(out_dtype)
-    if batch.usable[0] is None:
-        result = _resample(run, batch.streams[0], batch.targets, out_dtype)
-    else:
-        result = _resample_rows(run, batch, out_dtype)
+    try:
+        result = _resample(run, batch, out_dtype)
+    except UnusableSamples:
+        result = _resample(run, batch.on_host(), out_dtype)
     return _of_kind(result, kind, batch.single)
 
 
@@ -162,18 +169,26 @@ def fuse(
     kind = kind_of(Stream(*streams[0]).values)
     run = _backend(backend, kind.device_id)
     _check_out_dtype(out_dtype)
-    if all(mask is None for mask in batch.usable):
-        fused = run.fuse(batch.streams, batch.targets, out_dtype=out_dtype)
-    else:
-        rows = [
-            run.fuse(batch.sequence(b), batch.targets[b : b + 1], out_dtype=out_dtype)
-            for b in range(len(batch.targets))
-        ]
-        fused = _joined(rows)._replace(dropped=batch.dropped)
+    try:
+        fused = _fuse(run, batch, out_dtype)
+    except UnusableSamples:
+        fused = _fuse(run, batch.on_host(), out_dtype)
     return _of_kind(fused, kind, batch.single)
 
 
-def _resample(run: Backend, stream: Stream, targets: IntArray, out_dtype: str) -> Resampled:
+def _resample(run: Backend, batch: Batch, out_dtype: str) -> Resampled:
+    if batch.usable[0] is None:
+        return _resample_stream(run, batch.streams[0], batch.targets, out_dtype)
+    # Row by row, because each has lost other samples; indices count the samples as given.
+    rows = []
+    for b, usable in enumerate(batch.usable[0]):
+        row = _resample_stream(run, batch.sequence(b)[0], batch.targets[b : b + 1], out_dtype)
+        given = np.append(np.flatnonzero(usable), -1)  # index -1, no samples, stays what it is
+        rows.append(row._replace(lower=given[row.lower], upper=given[row.upper]))
+    return _joined(rows)._replace(dropped=batch.dropped[0])
+
+
+def _resample_stream(run: Backend, stream: Stream, targets: IntArray, out_dtype: str) -> Resampled:
     return run.resample(
         stream.times,
         stream.values,
@@ -185,15 +200,14 @@ def _resample(run: Backend, stream: Stream, targets: IntArray, out_dtype: str) -
     )
 
 
-def _resample_rows(run: Backend, batch: Batch, out_dtype: str) -> Resampled:
-    """Row by row, because each has lost other samples; indices count the samples as given."""
-    assert batch.usable[0] is not None
-    rows = []
-    for b, usable in enumerate(batch.usable[0]):
-        row = _resample(run, batch.sequence(b)[0], batch.targets[b : b + 1], out_dtype)
-        given = np.append(np.flatnonzero(usable), -1)  # index -1, no samples, stays what it is
-        rows.append(row._replace(lower=given[row.lower], upper=given[row.upper]))
-    return _joined(rows)._replace(dropped=batch.dropped[0])
+def _fuse(run: Backend, batch: Batch, out_dtype: str) -> Fused:
+    if all(mask is None for mask in batch.usable):
+        return run.fuse(batch.streams, batch.targets, out_dtype=out_dtype)
+    rows = [
+        run.fuse(batch.sequence(b), batch.targets[b : b + 1], out_dtype=out_dtype)
+        for b in range(len(batch.targets))
+    ]
+    return _joined(rows)._replace(dropped=batch.dropped)
 
 
 def _voxels_of_kind(voxels: SparseVoxels, kind: Kind) -> SparseVoxels:

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.backends.numpy_half import widen
 from robocache_ros.backends.numpy_slerp import squared_norm
-from robocache_ros.interop import is_bfloat16, on_host
+from robocache_ros.interop import DeviceArray, check_place, is_bfloat16, on_host, view
 from robocache_ros.resampling import RULES, Stream, stored_dtype
 from robocache_ros.samples import AnyArray, IntArray
 
@@ -29,13 +29,19 @@ class Batch(NamedTuple):
 
     streams: tuple[Stream, ...]
     targets: IntArray  # [B, T]
-    usable: tuple[BoolArray | None, ...]  # per stream [B, S], None where every sample is
+    # Per stream [B, S]; None where every sample is, or where values are on a GPU.
+    usable: tuple[BoolArray | None, ...]
     single: bool  # the caller gave one sequence without a batch axis
 
     @property
     def dropped(self) -> tuple[int, ...]:
         """Samples per stream that are not usable."""
         return tuple(0 if mask is None else int(np.count_nonzero(~mask)) for mask in self.usable)
+
+    def on_host(self) -> Batch:
+        """Return the same with all values on the host, so that unusable samples are found."""
+        streams = [s._replace(values=on_host(s.values)) for s in self.streams]
+        return make_batch(streams, self.targets)._replace(single=self.single)
 
     def sequence(self, b: int) -> tuple[Stream, ...]:
         """Streams of sequence `b` as a batch of one, without the samples that are not usable."""
@@ -48,7 +54,11 @@ class Batch(NamedTuple):
 
 
 def make_batch(streams: Sequence[Stream], targets: npt.ArrayLike) -> Batch:
-    """Check everything a backend takes for granted; ValueError with a sentence where it fails."""
+    """
+    Check everything a backend takes for granted; ValueError with a sentence where it fails.
+
+    Values on a GPU are left there, and whether they are finite to its backend.
+    """
     if not streams:
         raise ValueError('no streams: at least one is needed')
     checked = [_checked(Stream(*stream), f'stream {k}') for k, stream in enumerate(streams)]
@@ -62,6 +72,7 @@ def make_batch(streams: Sequence[Stream], targets: npt.ArrayLike) -> Batch:
     batch = sizes.pop()
     if batch == 0:
         raise ValueError('a batch of 0 sequences: at least one is needed')
+    check_place([stream.values for stream in checked], 'values of streams')
     aim = _times(targets, 'targets')
     if single and aim.ndim != 1:
         raise ValueError(f'targets of shape {list(aim.shape)}: [T] for streams without batch axis')
@@ -82,17 +93,13 @@ def _checked(stream: Stream, name: str) -> Stream:
     if not isinstance(gap, (int, np.integer)) or not 0 <= gap < MAX_TIME_NS:
         raise ValueError(f'{name}: max_gap_ns = {gap} is not an integer in 0 .. 2^62')
     times = _times(stream.times, f'{name}: times')
-    values = on_host(stream.values)
+    values = view(stream.values)
+    if not isinstance(values, DeviceArray):
+        values = _as_stored(values)
+    kept = np.dtype(np.float32) if values.dtype == np.float64 else values.dtype
     named = 'bfloat16' if stream.dtype is None and is_bfloat16(stream.values) else stream.dtype
-    if values.dtype == np.float64:
-        with np.errstate(over='ignore'):  # infinite afterwards, and dropped as such
-            values = values.astype(np.float32)
-    if not values.dtype.isnative:
-        values = values.astype(values.dtype.newbyteorder('='))
-    if values.dtype == np.float32:
-        values = values + np.float32(0.0)  # no -0, as the codec of the node has none
     try:
-        stored = stored_dtype(values, named)
+        stored = stored_dtype(np.empty(0, kept), named)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from None
     if values.ndim not in (2, 3) or times.shape not in (values.shape[:-1], values.shape[-2:-1]):
@@ -102,7 +109,20 @@ def _checked(stream: Stream, name: str) -> Stream:
         )
     if stream.rule == 'slerp' and values.shape[-1] != 4:
         raise ValueError(f'{name}: slerp needs 4 values x y z w, not {values.shape[-1]}')
-    return stream._replace(times=times, values=values, dtype=stored)
+    same: Any = values
+    return stream._replace(times=times, values=same, dtype=stored)
+
+
+def _as_stored(values: AnyArray) -> AnyArray:
+    """float64 as float32, in the byte order of the machine and without -0."""
+    if values.dtype == np.float64:
+        with np.errstate(over='ignore'):  # infinite afterwards, and dropped as such
+            values = values.astype(np.float32)
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder('='))
+    if values.dtype == np.float32:
+        values = values + np.float32(0.0)  # as the codec of the node has it
+    return values
 
 
 def _times(times: npt.ArrayLike, name: str) -> IntArray:
@@ -119,7 +139,9 @@ def _times(times: npt.ArrayLike, name: str) -> IntArray:
 
 
 def _batched(stream: Stream, batch: int) -> Stream:
-    values = stream.values[None] if stream.values.ndim == 2 else stream.values
+    values: Any = stream.values
+    if values.ndim == 2:
+        values = values.as_batch() if isinstance(values, DeviceArray) else values[None]
     return stream._replace(times=_for_all(stream.times, batch), values=values)
 
 
@@ -141,7 +163,7 @@ def _check_increasing(times: IntArray, name: str) -> None:
 def _usable(stream: Stream) -> BoolArray | None:
     """Samples [B, S] whose values are all finite and below 2^126; None where all are."""
     values: AnyArray = stream.values
-    if values.size == 0:
+    if isinstance(values, DeviceArray) or values.size == 0:
         return None
     if stream.rule == 'slerp':
         return _near_unit(stream)

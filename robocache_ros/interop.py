@@ -9,8 +9,8 @@ Nothing is imported here: where an object of a library is at hand, the library i
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -39,6 +39,15 @@ class DeviceArray:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def as_batch(self) -> DeviceArray:
+        """Return the same with one more axis, of length 1, before the others."""
+        return replace(
+            self,
+            shape=(1, *self.shape),
+            strides=(0, *self.strides),
+            download=lambda: self.download()[None],
+        )
 
 
 class Kind(Protocol):
@@ -80,6 +89,14 @@ def on_host(array: Any) -> AnyArray:
     """Return the array as one of NumPy; of one on a GPU a copy."""
     seen = view(array)
     return seen.download() if isinstance(seen, DeviceArray) else seen
+
+
+def check_place(arrays: Iterable[AnyArray | DeviceArray], what: str) -> None:
+    """Raise ValueError where arrays are in the memory of more than one device."""
+    places = {getattr(array, 'device_id', None) for array in arrays}
+    if len(places) > 1:
+        named = sorted('the CPU' if place is None else f'GPU {place}' for place in places)
+        raise ValueError(f'{what} on {" and ".join(named)}: all have to be on one of them')
 
 
 def is_bfloat16(array: Any) -> bool:

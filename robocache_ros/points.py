@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from robocache_ros.codec.cloud import XYZ, CloudView, Transform, decode_cloud
-from robocache_ros.interop import DeviceArray, Kind, is_bfloat16, kind_of, on_host, view
+from robocache_ros.interop import (
+    DeviceArray,
+    Kind,
+    check_place,
+    is_bfloat16,
+    kind_of,
+    on_host,
+    view,
+)
 from robocache_ros.samples import AnyArray
 
 _Column = AnyArray | DeviceArray
@@ -78,10 +86,7 @@ def _named(columns: Sequence[Any], fields: Sequence[str] | None) -> Mapping[str,
 
 def _of_columns(columns: Mapping[str, Any]) -> CloudView:
     seen = {name: _column(name, values) for name, values in columns.items()}
-    places = {getattr(values, 'device_id', None) for values in seen.values()}
-    if len(places) > 1:
-        named = sorted('the CPU' if place is None else f'GPU {place}' for place in places)
-        raise ValueError(f'columns on {" and ".join(named)}: all have to be on one of them')
+    check_place(seen.values(), 'columns')
     return CloudView.from_columns(seen)
 
 

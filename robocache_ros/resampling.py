@@ -20,13 +20,21 @@ _STORED = {np.dtype(np.float32): 'float32', np.dtype(np.float16): 'float16'}
 
 
 class Stream(NamedTuple):
-    """Samples of one stream for a batch of B sequences, and how to resample them."""
+    """
+    Samples of one stream for a batch of B sequences, and how to resample them.
+
+    From the functions of the package, values that are on a GPU are a DeviceArray, with a dtype.
+    """
 
     times: IntArray  # [B, S] int64 ns, strictly increasing along S
     values: AnyArray  # [B, S, D] float32, float16, or uint16 holding the bits of bfloat16
     rule: str = 'linear'  # one of RULES; slerp needs D = 4, x y z w
     max_gap_ns: int = DEFAULT_MAX_GAP_NS
     dtype: str | None = None  # 'bfloat16' where values are uint16, else implied by values
+
+
+class UnusableSamples(Exception):  # noqa: N818 - no error: the caller brings them to the host
+    """Values on a device have, or may have, samples to be left out, which is for the host."""
 
 
 class Resampled(NamedTuple):

@@ -11,7 +11,8 @@ from robocache_ros.backends import numpy_images, numpy_occupancy, numpy_resample
 from robocache_ros.backends.status import BackendStatus
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
-from robocache_ros.resampling import Fused, Resampled, Stream
+from robocache_ros.interop import DeviceArray
+from robocache_ros.resampling import Fused, Resampled, Stream, UnusableSamples
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class NumpyBackend:
         out_dtype: str = 'float32',
     ) -> Resampled:
         """One stream at the target times."""
+        _check_on_host([values])
         return numpy_resample.resample(
             times,
             values,
@@ -95,4 +97,11 @@ class NumpyBackend:
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
+        _check_on_host([stream.values for stream in streams])
         return numpy_resample.fuse(streams, targets, out_dtype=out_dtype, work=self._work)
+
+
+def _check_on_host(values: Sequence[AnyArray]) -> None:
+    """What is on a device has not been looked at for samples to be left out."""
+    if any(isinstance(array, DeviceArray) for array in values):
+        raise UnusableSamples

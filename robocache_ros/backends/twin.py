@@ -134,7 +134,7 @@ class TwinBackend:
         """One stream at the target times."""
         return self._compute(
             'resample',
-            targets.size * values.shape[-1],
+            _width(targets, [values]),
             lambda on: on.resample(
                 times, values, targets, rule, max_gap_ns, dtype=dtype, out_dtype=out_dtype
             ),
@@ -144,7 +144,7 @@ class TwinBackend:
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
-        size = targets.size * sum(stream.values.shape[-1] for stream in streams)
+        size = _width(targets, [stream.values for stream in streams])
         return self._compute(
             'fuse', size, lambda on: on.fuse(streams, targets, out_dtype=out_dtype)
         )
@@ -240,3 +240,10 @@ def _size(clouds: Sequence[CloudView]) -> int | None:
     if any(isinstance(column, DeviceArray) for column in columns):
         return None
     return sum(cloud.n for cloud in clouds)
+
+
+def _width(targets: IntArray, values: Sequence[AnyArray | DeviceArray]) -> int | None:
+    """Targets times values of all streams; None where they are on the device."""
+    if any(isinstance(array, DeviceArray) for array in values):
+        return None
+    return int(targets.size) * sum(array.shape[-1] for array in values)

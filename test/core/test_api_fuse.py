@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import robocache_ros
-from robocache_ros import Stream, fuse, resample
+from robocache_ros import Stream, backends, fuse, resample
 from robocache_ros.backends import BackendUnavailable
 
 pytestmark = pytest.mark.filterwarnings('error')
@@ -166,8 +166,12 @@ def test_streams_have_to_agree_on_the_batch():
         resample(np.empty((0, 3), int), np.empty((0, 3, 1)), [50])
 
 
-def test_a_backend_that_is_not_there_says_why():
-    with pytest.raises(BackendUnavailable, match='CUDA'):
+def test_a_backend_that_is_not_there_says_why(monkeypatch):
+    def refuse(name):
+        raise BackendUnavailable('there is no GPU here')
+
+    monkeypatch.setattr(backends, '_accelerator', refuse)
+    with pytest.raises(BackendUnavailable, match='cuda was asked for, but there is no GPU here'):
         single(backend='cuda')
 
 

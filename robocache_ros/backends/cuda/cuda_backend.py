@@ -31,7 +31,7 @@ class CudaBackend:
     """
     Ties the operations to one device; see `Operations` for what they do.
 
-    Results are where the input is: of clouds on the device they are arrays of its library.
+    Results are where the input is: of arrays on the device they are arrays of its library.
     Raises OverLimit for what the NumPy backend has to do, DeviceError for trouble, and never
     computes in another way by itself.
     """
@@ -49,7 +49,7 @@ class CudaBackend:
 
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Occupied voxels of the clouds."""
-        if self._follows(clouds):
+        if self._follows(_columns(clouds)):
             return self._voxels.voxelize_on_device(clouds, spec, self._leases.take)
         return self._voxels.voxelize(clouds, spec)
 
@@ -57,7 +57,7 @@ class CudaBackend:
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
         """All voxels of the clouds as a dense grid."""
-        if self._follows(clouds) and out is None:
+        if self._follows(_columns(clouds)) and out is None:
             memory = self._dense.fill_voxels(clouds, spec, self._leases.take)
             grid: FloatArray = self._device.view(memory, np.float32, dense_shape(spec), 0)
             return grid
@@ -71,7 +71,7 @@ class CudaBackend:
         packed: bool = False,
     ) -> AnyArray:
         """Which cells have a point."""
-        if self._follows(clouds):
+        if self._follows(_columns(clouds)):
             memory = self._dense.fill_occupancy(
                 clouds, grid, max_points, packed, self._leases.take
             )
@@ -104,18 +104,21 @@ class CudaBackend:
     ) -> Resampled:
         """One stream at the target times."""
         stream = Stream(times, values, rule, max_gap_ns, dtype)
+        if self._follows([values]):
+            return self._fusion.resample_on_device(stream, targets, out_dtype, self._leases.take)
         return self._fusion.resample(stream, targets, out_dtype)
 
     def fuse(
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
+        if self._follows([stream.values for stream in streams]):
+            return self._fusion.fuse_on_device(streams, targets, out_dtype, self._leases.take)
         return self._fusion.fuse(streams, targets, out_dtype)
 
-    def _follows(self, clouds: Sequence[CloudView]) -> bool:
+    def _follows(self, arrays: Sequence[AnyArray | DeviceArray]) -> bool:
         """Whether there are arrays on the device; what makes them is then waited for, there."""
-        columns = [column for cloud in clouds for column in cloud.columns.values()]
-        owners = [column.owner for column in columns if isinstance(column, DeviceArray)]
+        owners = [array.owner for array in arrays if isinstance(array, DeviceArray)]
         for owner in {type(owner): owner for owner in owners}.values():  # one of each library
             self._device.follow(owner)
         return bool(owners)
@@ -123,3 +126,7 @@ class CudaBackend:
     def close(self) -> None:
         """Give the device back."""
         self._device.close()
+
+
+def _columns(clouds: Sequence[CloudView]) -> list[AnyArray | DeviceArray]:
+    return [column for cloud in clouds for column in cloud.columns.values()]

@@ -54,6 +54,9 @@ POINTS = _struct(
         ('inv', 'f4', 3),
         ('cloud_count', 'i4'),
         ('field_count', 'i4'),
+        ('plain_address', 'u8', 3),
+        ('plain_stride', 'i8', 3),
+        ('plain', 'i4'),
     ]
 )
 
@@ -65,7 +68,7 @@ MAX_COLUMNS = 4 * MAX_FIELDS + 5
 
 VOXEL_LEVEL = _struct(
     [
-        ('words', 'u8'),
+        ('blocks', 'u8'),
         ('bases', 'u8'),
         ('sums', 'u8'),
         ('cells', 'u8'),
@@ -165,6 +168,30 @@ FUSION_JOB = _struct(
         ('strips', 'i4'),
         ('streams', 'i4'),
         ('format', 'i4'),
+    ]
+)
+
+SOURCE = _struct(
+    [
+        ('from', 'u8'),
+        ('to', 'u8'),
+        ('strides', 'i8', 3),
+        ('begin', 'i8'),
+        ('end', 'i8'),
+        ('samples', 'i4'),
+        ('width', 'i4'),
+        ('rule', 'i4'),
+        ('format', 'i4'),
+        ('wide', 'i4'),
+    ]
+)
+
+SAMPLES_JOB = _struct(
+    [
+        ('sources', 'u8'),
+        ('unusable', 'u8'),
+        ('told', 'u8'),
+        ('samples', 'i8'),
     ]
 )
 
