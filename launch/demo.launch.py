@@ -32,7 +32,8 @@ def generate_launch_description():
         PythonLaunchDescriptionSource(str(share_dir() / 'launch' / 'preprocessor.launch.py')),
         launch_arguments=[(name, LaunchConfiguration(name)) for name in PASSED],
     )
-    return LaunchDescription([*declared, OpaqueFunction(function=_start_sim), preprocessor])
+    # The one that may be refused comes first: what runs by then would be left behind.
+    return LaunchDescription([*declared, preprocessor, OpaqueFunction(function=_start_sim)])
 
 
 def _start_sim(context):

@@ -12,18 +12,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, Shutdown
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from robocache_ros.config import Config
+from robocache_ros.config import Config, ConfigError
 from robocache_ros.config.params_file import read_params_file
 from robocache_ros.environment import for_large_messages
 from robocache_ros.launch_overrides import (
     ARGUMENTS,
     first_source,
     full_name,
+    misspelt,
     overrides,
     switch,
     write_overrides,
@@ -51,15 +53,19 @@ def _start(context):
         files = [Path(arguments['params_file']).expanduser().absolute()]
         parameters = read_params_file(files[0], fqn)
     values = overrides(arguments, parameters)
+    with_rviz = switch('rviz', arguments['rviz'])
+    if with_rviz:
+        _check_rviz()  # before anything is started: launch would leave it behind
     if values:
         files.append(_temporary_file(name))
         write_overrides(files[-1], name, values)
 
     shm_bytes = shutil.disk_usage('/dev/shm').free
     environment, complaint = for_large_messages(os.environ, shm_bytes)
-    actions = [LogInfo(msg=complaint)] if complaint else []
+    complaints = [*misspelt(context.launch_configurations), *([complaint] if complaint else [])]
+    actions = [LogInfo(msg=f'robocache_ros: {sentence}') for sentence in complaints]
     actions.append(_node(arguments, name, fqn, files, environment))
-    if switch('rviz', arguments['rviz']):
+    if with_rviz:
         actions.append(_rviz(arguments, fqn, {**parameters, **values}))
     return actions
 
@@ -86,6 +92,17 @@ def _node(arguments, name, fqn, files, environment):
         emulate_tty=True,
         on_exit=[OpaqueFunction(function=ended)],
     )
+
+
+def _check_rviz():
+    try:
+        get_package_prefix('rviz2')
+    except PackageNotFoundError as error:
+        distro = os.environ.get('ROS_DISTRO', '<distro>')
+        raise ConfigError(
+            'rviz:=true, but rviz2 is not installed: `sudo apt install '
+            f'ros-{distro}-rviz2`, or leave rviz out and look with another tool'
+        ) from error
 
 
 def _rviz(arguments, fqn, parameters):

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from robocache_ros.config import ConfigError, source_types
+from robocache_ros.config.names import nearest
 
 ARGUMENTS = {
     'params_file': 'parameters file of the node',
@@ -58,6 +59,19 @@ def overrides(arguments: Mapping[str, str], parameters: Mapping[str, Any]) -> di
                 )
             values[f'{source}.topic'] = given[name]
     return values
+
+
+def misspelt(given: Collection[str]) -> list[str]:
+    """
+    Return one sentence for each name in `given` that is nearly a launch argument.
+
+    Others may be arguments of a launch file that includes ours: launch shows both alike.
+    """
+    return [
+        f'launch argument {name} is not known and has no effect: did you mean {meant}?'
+        for name in given
+        if name not in ARGUMENTS and (meant := nearest(name, ARGUMENTS, limit=2))
+    ]
 
 
 def first_source(kind: str, parameters: Mapping[str, Any]) -> str:

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from robocache_ros.config.parameters import ConfigError
+
+_log = logging.getLogger(__name__)
 
 _BLOCK = 'ros__parameters'
 # rcl reads 1e3 as a number; YAML 1.1, which PyYAML follows, wants 1.0e+3.
@@ -22,10 +25,21 @@ def read_params_file(path: str | Path, node: str = '/preprocessor') -> dict[str,
 
     Blocks apply in the order of the file, whether keyed `/**`, by name or by namespace and name.
     """
+    tree = _load(path)
+    if tree is None:  # nothing at all, or comments
+        tree = {}
     flat: dict[str, Any] = {}
-    for key, parameters in _node_blocks(_load(path), '', path):
+    blocks = dict.fromkeys(key for key, _ in _node_blocks(tree, '', path))
+    for key, parameters in _node_blocks(tree, '', path):
         if _pattern(key).fullmatch(node):
             flat.update(_flattened(parameters, ''))
+    if not any(_pattern(key).fullmatch(node) for key in blocks):
+        _log.warning(
+            '%s holds nothing for the node %s: it has %s. A block `/**:` reaches every node.',
+            path,
+            node,
+            f'parameters of {", ".join(blocks)}' if blocks else 'no parameters',
+        )
     return flat
 
 
@@ -59,6 +73,8 @@ def _node_blocks(tree: Any, key: str, path: str | Path) -> Iterator[tuple[str, M
             yield from _node_blocks(below, f'{key}/{str(name).strip("/")}', path)
         elif isinstance(below, Mapping):
             yield key, below
+        else:
+            raise ConfigError(f'{path}: `{_BLOCK}:` of {key} has no parameters below it')
 
 
 def _pattern(key: str) -> re.Pattern[str]:

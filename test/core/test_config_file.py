@@ -95,7 +95,7 @@ def test_numbers_with_an_exponent_are_numbers_as_they_are_to_ros(write):
     [
         ('a: 1', 'is not a ROS parameters file: it has no `ros__parameters:` under /a'),
         ('[1, 2]', 'is not a ROS parameters file'),
-        ('', 'is not a ROS parameters file'),
+        ('/**: {ros__parameters: }', r'`ros__parameters:` of /\*\* has no parameters below it'),
         ('a: [', 'is not YAML'),
         ('/**: {ros__parameters: {timeout_sec: soon}}', "timeout_sec must be a number.*'soon'"),
         ('/**: {ros__parameters: {voxels: {size: 1}}}', 'unknown parameter voxels.size'),
@@ -104,6 +104,24 @@ def test_numbers_with_an_exponent_are_numbers_as_they_are_to_ros(write):
 def test_a_file_that_is_wrong_is_refused_with_a_sentence(write, text, sentence):
     with pytest.raises(ConfigError, match=sentence):
         Config.from_yaml(write(text))
+
+
+@pytest.mark.parametrize('text', ['', '# nothing yet\n', '{}'])
+def test_an_empty_file_changes_nothing_as_it_does_for_ros(write, text):
+    assert Config.from_yaml(write(text)) == Config.from_mapping({})
+
+
+def test_a_file_that_holds_nothing_for_the_node_is_said_with_what_it_holds(write, caplog):
+    path = write('/r1/eyes: {ros__parameters: {a: 1}}\nears: {ros__parameters: {a: 1}}\n')
+    assert read_params_file(path, '/preprocessor') == {}
+    (record,) = caplog.records
+    said = record.getMessage()
+    assert (
+        'holds nothing for the node /preprocessor: it has parameters of /r1/eyes, /ears.' in said
+    )
+    caplog.clear()
+    assert read_params_file(path, '/r1/eyes') == {'a': 1}
+    assert caplog.records == []
 
 
 def test_a_file_that_is_not_there_is_refused_with_a_sentence(tmp_path):

@@ -12,6 +12,7 @@ from robocache_ros.launch_overrides import (
     ARGUMENTS,
     first_source,
     full_name,
+    misspelt,
     overrides,
     switch,
     write_overrides,
@@ -46,6 +47,12 @@ def test_sources_argument_wins_over_the_parameters_file():
     from_file = {'sources': ['rear', 'lidar'], 'rear.type': 'pointcloud2'}
     values = overrides({'sources': 'lidar', 'cloud_topic': '/c'}, from_file)
     assert values == {'sources': ['lidar'], 'lidar.topic': '/c'}
+
+
+def test_a_launch_argument_that_is_nearly_one_of_ours_is_told_which_was_meant():
+    (sentence,) = misspelt(['sources', 'cloud_topik', 'robot_name', 'map'])
+    assert sentence.startswith('launch argument cloud_topik is not known')
+    assert sentence.endswith('did you mean cloud_topic?')
 
 
 def test_topic_without_a_source_to_read_it_is_refused():
