@@ -38,14 +38,18 @@
 #define MAX_STEPS 34359738368.0   // 2^35
 #define NONE (-1)                 // a slot of a record that it does not have
 
-// Cells in a block share one base rank, tiles of them are what a thread block scans at once.
+// 256 cells are a block, with one base rank; 256 blocks are a tile, which THREADS scan at once.
 #define BLOCK_BITS 8
 #define TILE_BITS 16
 #define WORDS_PER_BLOCK 4
 #define WORDS_PER_TILE 1024
 
+struct __align__(16) Block {
+  u64 words[WORDS_PER_BLOCK];  // a bit per cell
+};
+
 struct VoxelLevel {
-  u64 words;  // u64[tiles * WORDS_PER_TILE]: a bit per cell
+  u64 blocks;  // Block[tiles * THREADS]
   u64 bases;  // u32[tiles * THREADS]: occupied cells before each block
   u64 sums;   // u32[tiles]: occupied cells in each tile
   u64 cells;  // i64[ranks]: the cells, ascending, as linear index in the grid >> shift
@@ -117,13 +121,6 @@ static __device__ __forceinline__ T sum_of_warp(T value) {
   return value;
 }
 
-static __device__ __forceinline__ u32 greatest_of_warp(u32 value) {
-  for (i32 other = 16; other > 0; other >>= 1) {
-    value = max(value, __shfl_xor_sync(FULL_WARP, value, other));
-  }
-  return value;
-}
-
 // Sum over the threads before this one; `parts` [THREADS / 32] is shared.
 static __device__ __forceinline__ u32 sum_before(u32 value, u32* parts) {
   u32 sum = value;
@@ -152,7 +149,7 @@ static __device__ __forceinline__ u32 sum_of_block(u32 value, u32* parts) {
 // ---- tables
 
 static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 key) {
-  u32* word = reinterpret_cast<u32*>(level.words) + (key >> 5);
+  u32* word = reinterpret_cast<u32*>(level.blocks) + (key >> 5);
   const u32 bit = 1u << (key & 31);
   if (load_relaxed(word) & bit) return;  // most points are not the first of their cell
   if ((atomicOr(word, bit) & bit) == 0) {
@@ -161,17 +158,16 @@ static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 ke
 }
 
 static __device__ __forceinline__ u32 rank_of(const VoxelLevel& level, u32 key) {
-  const u64* words = reinterpret_cast<const u64*>(level.words) +
-                     static_cast<u64>(key >> BLOCK_BITS) * WORDS_PER_BLOCK;
+  const Block& block = reinterpret_cast<const Block*>(level.blocks)[key >> BLOCK_BITS];
   const u32 at = (key >> 6) & (WORDS_PER_BLOCK - 1);
   u32 rank = reinterpret_cast<const u32*>(level.bases)[key >> BLOCK_BITS];
-  for (u32 word = 0; word < at; ++word) rank += __popcll(words[word]);
-  return rank + __popcll(words[at] & ((1ull << (key & 63)) - 1));
+  for (u32 k = 0; k < at; ++k) rank += __popcll(block.words[k]);
+  return rank + __popcll(block.words[at] & ((1ull << (key & 63)) - 1));
 }
 
 KERNEL(mark, VoxelJob, THREADS) {
   __shared__ u32 parts[THREADS / 32];
-  const Points points = job->points;
+  const Points& points = job->points;
   const VoxelLevel level = job->levels[0];
   const bool centroid = job->centroid;
   u32* keys = reinterpret_cast<u32*>(job->keys);
@@ -227,7 +223,7 @@ static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 numbe
   }
   const VoxelLevel& next = job->levels[number + 1];
   const u32 tiles = tiles_of(ranks << next.bits);
-  clear_words(next.words, static_cast<i64>(tiles) * WORDS_PER_TILE);
+  clear_words(next.blocks, static_cast<i64>(tiles) * WORDS_PER_TILE);
   u32* sums = reinterpret_cast<u32*>(next.sums);
   for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
 }
@@ -264,14 +260,13 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
     const u32 in_tile = sums[tile];
     if (in_tile == 0) continue;  // nobody asks for a rank in there
     const u32 block = tile * THREADS + threadIdx.x;
-    const u64* words = reinterpret_cast<const u64*>(level.words) + block * WORDS_PER_BLOCK;
-    u64 word[WORDS_PER_BLOCK];
+    const Block bits = reinterpret_cast<const Block*>(level.blocks)[block];
     u32 own = 0;
-    for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) own += __popcll(word[k] = words[k]);
+    for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) own += __popcll(bits.words[k]);
     u32 rank = before + sum_before(own, parts);
     reinterpret_cast<u32*>(level.bases)[block] = rank;
     for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) {
-      for (u64 rest = word[k]; rest != 0; rest &= rest - 1) {
+      for (u64 rest = bits.words[k]; rest != 0; rest &= rest - 1) {
         const u32 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
         cells[rank++] = number == 0 ? key : refined(coarse, key, level.bits);
       }
@@ -313,33 +308,69 @@ static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
   return ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered;
 }
 
-// The record that a thread adds to. Where all threads of a warp add to the same one, they sum up
-// first: points in one voxel would wait for each other at every addition. All of a warp call.
+// The record that a thread adds to. Lanes side by side that add to the same one are a run: they
+// sum up first, for its first lane to add. Neighbours in a scan often share a voxel, and points in
+// one voxel would wait for each other at every addition.
 struct Target {
   u64* record;
-  bool kept;      // there is one
-  bool together;  // the warp has one
+  bool adds;    // there is a record, and the lane is the first of its run
+  u32 end;      // one behind the last lane of the run
+  u32 doublings;  // that cover the longest run of the warp
 };
 
-static __device__ __forceinline__ bool adds(const Target& target) {
-  return target.together ? lane_of_thread() == 0 : target.kept;
+// All of a warp call. A lane without a record has rank OUTSIDE.
+static __device__ __forceinline__ Target target_of(u64* records, i32 record_words, u32 rank) {
+  const u32 lane = lane_of_thread();
+  const u32 before = __shfl_up_sync(FULL_WARP, rank, 1);
+  const u32 first = __ballot_sync(FULL_WARP, lane == 0 || rank != before);
+  Target target;
+  target.adds = rank != OUTSIDE && (first >> lane & 1);
+  target.record = records + static_cast<u64>(target.adds ? rank : 0) * record_words;
+  const u32 later = lane == 31 ? 0 : first >> (lane + 1);
+  target.end = later == 0 ? 32 : lane + __ffs(static_cast<i32>(later));
+  target.doublings = 0;
+  for (u32 joined = ~first, delta = 1; joined != 0; joined &= joined >> delta, delta <<= 1) {
+    ++target.doublings;
+  }
+  return target;
 }
 
-static __device__ __forceinline__ void add_wide(const Target& target, i32 slot, i64 value) {
-  if (target.together) value = sum_of_warp(value);
-  if (adds(target) && value != 0) atomicAdd(target.record + slot, static_cast<u64>(value));
+// In the first lane of a run: the sum over its lanes.
+template <class T>
+static __device__ __forceinline__ T sum_of_run(const Target& target, T value) {
+  for (u32 k = 0; k < target.doublings; ++k) {
+    const T later = __shfl_down_sync(FULL_WARP, value, 1u << k);
+    if (lane_of_thread() + (1u << k) < target.end) value += later;
+  }
+  return value;
+}
+
+static __device__ __forceinline__ u32 greatest_of_run(const Target& target, u32 value) {
+  for (u32 k = 0; k < target.doublings; ++k) {
+    const u32 later = __shfl_down_sync(FULL_WARP, value, 1u << k);
+    if (lane_of_thread() + (1u << k) < target.end) value = max(value, later);
+  }
+  return value;
+}
+
+template <class T>
+static __device__ __forceinline__ void add_wide(const Target& target, i32 slot, T value) {
+  value = sum_of_run(target, value);
+  if (target.adds && value != 0) {
+    atomicAdd(target.record + slot, static_cast<u64>(static_cast<i64>(value)));
+  }
 }
 
 static __device__ __forceinline__ void add(const Target& target, i32 slot, u32 value) {
-  if (target.together) value = sum_of_warp(value);
-  if (adds(target) && value != 0) {
+  value = sum_of_run(target, value);
+  if (target.adds && value != 0) {
     atomicAdd(reinterpret_cast<u32*>(target.record) + slot, value);
   }
 }
 
 static __device__ __forceinline__ void raise(const Target& target, i32 slot, u32 value) {
-  if (target.together) value = greatest_of_warp(value);
-  if (adds(target) && value != 0) {
+  value = greatest_of_run(target, value);
+  if (target.adds && value != 0) {
     atomicMax(reinterpret_cast<u32*>(target.record) + slot, value);
   }
 }
@@ -354,8 +385,8 @@ static __device__ __forceinline__ void add_value(const VoxelField& field, const 
     const double steps = rint(value * field.inverse);  // exact before rint: a power of two
     const bool summed = present && fabs(steps) < MAX_STEPS;
     if (present && finite && !summed) atomicAdd(left_out + MAX_FIELDS, 1u);
-    add_wide(target, field.sum, summed ? static_cast<i64>(steps) : 0);
-    add(target, field.without, summed ? 0 : 1);
+    add_wide(target, field.sum, summed ? static_cast<i64>(steps) : 0ll);
+    add(target, field.without, summed ? 0u : 1u);
   }
   if (field.least != NONE || field.greatest != NONE) {
     const float narrow = static_cast<float>(value) + 0.0f;  // a tiny negative one became -0
@@ -385,16 +416,15 @@ KERNEL(accumulate, VoxelJob, THREADS) {
     const u32 key = i < points.n ? keys[i] : OUTSIDE;
     const bool inside = key != OUTSIDE;
     const u32 rank = inside ? rank_of(level, key) : OUTSIDE;
-    const u32 leader = __shfl_sync(FULL_WARP, rank, 0);
-    Target target;
-    target.kept = rank < rows;
-    target.together = __all_sync(FULL_WARP, rank == leader && target.kept);
-    target.record = records + static_cast<i64>(target.kept ? rank : 0) * record_words;
-    add(target, count_slot, 1);
+    const Target target = target_of(records, record_words, rank < rows ? rank : OUTSIDE);
+    if (target.adds) {
+      u32* count = reinterpret_cast<u32*>(target.record) + count_slot;
+      atomicAdd(count, target.end - lane_of_thread());
+    }
     if (centroid) {
       const u64 steps = inside ? packed[i] : 0;
       for (i32 axis = 0; axis < 3; ++axis) {
-        add_wide(target, axis, static_cast<i64>((steps >> (20 * axis)) & 0xfffff));
+        add_wide(target, axis, static_cast<u32>(steps >> (20 * axis)) & 0xfffffu);
       }
     }
     const i32 c = inside ? cloud_of(points, i) : 0;

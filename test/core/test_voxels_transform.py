@@ -73,7 +73,9 @@ def test_a_transform_that_moves_nothing_as_float32_is_none():
 
 
 def test_a_transform_is_rounded_once_and_has_no_minus_zero():
-    made = Transform.from_matrix(np.array(TURN) * -1.0 + np.diag([0, 0, 0, 2.0]))
+    matrix = -np.array(TURN, float)
+    matrix[3] = 0, 0, 0, 1
+    made = Transform.from_matrix(matrix)
     assert made.rotation.dtype == made.translation.dtype == F32
     assert not np.signbit(made.rotation[made.rotation == 0]).any()
     assert made.translation.tolist() == [-1, -2, -3]

@@ -56,7 +56,7 @@ class Tables:
     levels: list[Level]
     clear_from: int
     clear_bytes: int
-    words: tuple[int, int]  # offsets, of even and of odd levels
+    blocks: tuple[int, int]  # offsets, of even and of odd levels
     bases: tuple[int, int]
     sums: tuple[int, int]
     cells: tuple[int, int]
@@ -69,13 +69,13 @@ class Tables:
         ranks = [max((level.ranks for level in side), default=0) for side in sides]
         start = spans.add(counts_bytes)
         sums = spans.add(4 * tiles[0]), spans.add(0)
-        words = spans.add(_BYTES_PER_TILE * tiles[0]), spans.add(_BYTES_PER_TILE * tiles[1])
+        blocks = spans.add(_BYTES_PER_TILE * tiles[0]), spans.add(_BYTES_PER_TILE * tiles[1])
         sums = sums[0], spans.add(4 * tiles[1])
         return cls(
             levels,
             start,
-            words[0] + _BYTES_PER_TILE * levels[0].tiles - start,
-            words,
+            blocks[0] + _BYTES_PER_TILE * levels[0].tiles - start,
+            blocks,
             (spans.add(4 * _BASES_PER_TILE * tiles[0]), spans.add(4 * _BASES_PER_TILE * tiles[1])),
             sums,
             (spans.add(8 * ranks[0]), spans.add(8 * ranks[1])),
@@ -89,5 +89,5 @@ class Tables:
         for number, level in enumerate(self.levels):
             target = job['levels'][number]
             target['bits'], target['shift'] = level.bits, level.shift
-            for name in ('words', 'bases', 'sums', 'cells'):
+            for name in ('blocks', 'bases', 'sums', 'cells'):
                 target[name] = base + getattr(self, name)[number % 2]
