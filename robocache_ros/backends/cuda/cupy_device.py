@@ -164,7 +164,7 @@ class CupyDevice:
         self.multiprocessors = int(properties['multiProcessorCount'])
         self.shared_bytes = int(properties['sharedMemPerBlockOptin'])
         self._architecture = self._compiler.architecture_for(_capability(properties))
-        self._stream = self._cupy.cuda.Stream(non_blocking=True)
+        self.stream = self._cupy.cuda.Stream(non_blocking=True)
         self._pool = self._cupy.cuda.MemoryPool()
 
     @_on_device
@@ -179,7 +179,7 @@ class CupyDevice:
     @_on_device
     def allocate(self, nbytes: int) -> Memory:
         """Return uninitialised device memory."""
-        with self._stream:  # the pool keeps the memory of each stream apart
+        with self.stream:  # the pool keeps the memory of each stream apart
             return _PooledMemory(self._pool.malloc(_rounded(nbytes)), nbytes)
 
     @_on_device
@@ -193,20 +193,20 @@ class CupyDevice:
     @_on_device
     def follow(self, array: Any) -> None:
         """Let what is queued from now on run after what the library of an array has queued."""
-        array.__dlpack__(stream=self._stream.ptr)  # for this effect of it
+        array.__dlpack__(stream=self.stream.ptr)  # for this effect of it
 
     @_on_device
     def send(self, source: HostMemory, begin: int, nbytes: int, address: int) -> None:
         """Queue a copy of bytes `begin : begin + nbytes` of `source` to a device address."""
         self._runtime.memcpyAsync(
-            address, source.address + begin, nbytes, self._runtime.memcpyDefault, self._stream.ptr
+            address, source.address + begin, nbytes, self._runtime.memcpyDefault, self.stream.ptr
         )
 
     @_on_device
     def execute(self, program: Program) -> None:
         """Queue the steps of a program; it is recorded the second time, replayed from then on."""
         if program not in self._recorded:
-            self._queue(program)  # loads the kernels, which is not done while recording
+            self.queue(program)  # loads the kernels, which is not done while recording
             self._recorded[program] = None
             if len(self._recorded) > RECORDED_PROGRAMS:
                 self._unused.append(self._recorded.popitem(last=False))
@@ -216,16 +216,16 @@ class CupyDevice:
         if graph is None:
             graph = self._recorded[program] = self._record(program)
         if graph is _UNRECORDABLE:
-            self._queue(program)
+            self.queue(program)
         else:
-            graph.launch(self._stream)
+            graph.launch(self.stream)
 
     @_on_device
     def wait(self, deadline_sec: float) -> None:
         """Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`."""
         begin_sec = time.monotonic()
         waited_sec = 0.0
-        while (status := self._runtime.streamQuery(self._stream.ptr)) == NOT_READY:
+        while (status := self._runtime.streamQuery(self.stream.ptr)) == NOT_READY:
             if waited_sec > deadline_sec:  # and not done even now, had this process been stopped
                 hung = DeviceHung(f'the GPU did not finish within {deadline_sec:g} s')
                 self._abandon(hung)
@@ -255,10 +255,11 @@ class CupyDevice:
         for held in (self._recorded, self._functions, self._modules, self._unused):
             held.clear()
         self._pool.free_all_blocks()
-        del self._stream
+        del self.stream
 
-    def _queue(self, program: Program) -> None:
-        stream = self._stream
+    def queue(self, program: Program) -> None:
+        """Queue the steps of a program one by one, as if it were new."""
+        stream = self.stream
         for step in program.steps:
             if isinstance(step, Launch):
                 # A Python int is passed as 64 bits, as the kernel's one pointer is.
@@ -286,11 +287,11 @@ class CupyDevice:
     def _record(self, program: Program) -> Any:
         """Return the graph of a program; after an error it is not tried again."""
         try:
-            self._stream.begin_capture()
+            self.stream.begin_capture()
             try:
-                self._queue(program)
+                self.queue(program)
             finally:  # or the stream goes on recording
-                graph = self._stream.end_capture()
+                graph = self.stream.end_capture()
         except self._cuda_errors:
             # If this was a sticky error, the launches that now follow meet it again.
             self.unrecordable += 1
