@@ -86,6 +86,9 @@ struct Points {
   float inv[3];     // cells per metre
   i32 cloud_count;
   i32 field_count;
+  u64 plain_address[3];  // of x, y, z, where `plain`
+  i64 plain_stride[3];
+  i32 plain;  // 1: one cloud in one row, x, y, z are float32 in our byte order, origin zero
 };
 
 static __device__ __forceinline__ u32 load_u32_swapped(u32 v, i32 swapped) {
@@ -103,8 +106,8 @@ static __device__ __forceinline__ u32 load_bits16(u64 address, i32 swapped) {
 static __device__ __forceinline__ u32 load_word32(u64 address) {
   const u32* words = reinterpret_cast<const u32*>(address & ~3ull);
   const u32 shift = static_cast<u32>(address & 3) * 8;
-  if (shift == 0) return words[0];
-  return (words[0] >> shift) | (words[1] << (32 - shift));
+  const u32 low = __ldg(words), high = __ldg(words + (shift != 0));
+  return static_cast<u32>(((static_cast<u64>(high) << 32) | low) >> shift);
 }
 
 static __device__ __forceinline__ u32 load_bits32(u64 address, i32 swapped) {
@@ -195,11 +198,19 @@ static __device__ __forceinline__ float coordinate(const Cloud& cloud, const Fie
 static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
   const i32 c = cloud_of(points, i);
   const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+  const i32 transformed = cloud.transformed;
   float p[3];
-  for (i32 axis = 0; axis < 3; ++axis) {
-    p[axis] = coordinate(cloud, field_of(points, c, axis), i, axis);
+  if (points.plain) {  // nearly always: the loads wait for the job only, not for each other
+    for (i32 axis = 0; axis < 3; ++axis) {
+      const i64 at = i * points.plain_stride[axis];
+      p[axis] = float_of_bits(load_word32(points.plain_address[axis] + at)) + 0.0f;
+    }
+  } else {
+    for (i32 axis = 0; axis < 3; ++axis) {
+      p[axis] = coordinate(cloud, field_of(points, c, axis), i, axis);
+    }
   }
-  if (cloud.transformed) {
+  if (transformed) {
     const float* r = cloud.rotation;
     const float x = p[0], y = p[1], z = p[2];
     for (i32 axis = 0; axis < 3; ++axis) {

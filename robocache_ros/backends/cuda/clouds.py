@@ -66,8 +66,9 @@ class StagedClouds:
         self._parcel = parcel
         self._names = (*XYZ, *names)
         self._table = np.zeros((len(parts), len(self._names)), FIELD)
+        self._clouds = np.array([_described(cloud, part) for cloud, part in parts], CLOUD)
         self._at = (
-            parcel.add(np.array([_described(cloud, part) for cloud, part in parts], CLOUD)),
+            parcel.add(self._clouds),
             parcel.add(self._table),
         )
         before = parcel.nbytes
@@ -84,7 +85,21 @@ class StagedClouds:
                 (field.at + (0 if field.on_device else base), *field[2:]) for field in fields
             ]
         addresses = (base + offset for offset in self._at)
-        return (*addresses, self.n, grid.dims, grid.origin32, grid.inv32, *self._table.shape)
+        cells = grid.dims, grid.origin32, grid.inv32
+        return (*addresses, self.n, *cells, *self._table.shape, *self._plain())
+
+    def _plain(self) -> tuple[object, ...]:
+        """Say where x, y and z lie if they are of the kind that is read fast."""
+        xyz = self._table[:, :3].reshape(-1)
+        plain = (
+            len(self._clouds) == 1
+            and self._clouds['width'][0] >= self.n
+            and not self._clouds['shifted'][0]
+            and all(kind == (_TYPES['f4'], 0) for kind in xyz[['type', 'swapped']].tolist())
+        )
+        return (
+            (xyz['address'], xyz['point_stride'], True) if plain else ((0,) * 3, (0,) * 3, False)
+        )
 
     def _add_message(self, cloud: CloudView, part: slice) -> list[_Field]:
         whole_rows, rest = divmod(part.stop - part.start - 1, cloud.width)
