@@ -23,7 +23,7 @@ from robocache_ros.backends.cuda.dense import DenseGrids, dense_shape, occupancy
 from robocache_ros.backends.cuda.device import Launch, Limits, OverLimit, Program
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.numpy_backend import NumpyBackend
-from robocache_ros.codec.cloud import CloudView, decode_cloud
+from robocache_ros.codec.cloud import CloudView, Transform, decode_cloud
 from robocache_ros.grid import MAX_DENSE_CELLS, MAX_POINTS, Grid
 
 F32, F64 = np.float32, np.float64
@@ -176,6 +176,25 @@ def test_clouds_of_all_layouts_together(grids):
     assert_equal(grids, clouds, spec_of(grid_of((16, 16, 16)), channels))
     for limit in (1, 39, 41, 95, 1000):
         assert_equal(grids, clouds, spec_of(grid_of((4, 4, 4), 1.0), channels, max_points=limit))
+
+
+@pytest.mark.parametrize('big_endian', [False, True])
+@pytest.mark.parametrize('padding', [0, 3])
+@pytest.mark.parametrize('step', [16, 17, 22, 32])
+def test_one_cloud_of_any_layout(grids, step, padding, big_endian):
+    points = [(0.1 * k - 1.5, 0.05 * k - 1.0, -0.02 * k, 0.5 * k) for k in range(40)]
+    view = decode_cloud(
+        message(points, step=step, width=8, padding=padding, big_endian=big_endian)
+    )
+    names = ['count', 'mean_intensity', 'centroid']
+    turn = np.array([[0, -1, 0, 0.5], [1, 0, 0, -0.25], [0, 0, 1, 0.125], [0, 0, 0, 1.0]])
+    for cloud_in in (
+        view,
+        dataclasses.replace(view, input_origin=(0.25, -0.5, 0.125)),
+        dataclasses.replace(view, transform=Transform.from_matrix(turn)),
+    ):
+        for channels in (['count'], names):
+            assert_equal(grids, [cloud_in], spec_of(grid_of((16, 16, 16)), channels))
 
 
 # ---- values
