@@ -26,6 +26,7 @@ from robocache_ros.reading import (
     to_torch,
 )
 from robocache_ros.reasons import Rejected
+from robocache_ros.ros.graph import preprocessors
 
 __all__ = [
     'FeatureRows',
@@ -41,6 +42,8 @@ __all__ = [
 
 # Frames that may pass without a schema before a reader complains: it is on its way at the start.
 _PATIENCE_FRAMES = 5
+# After so long without a frame it says why.
+_PATIENCE_SEC = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +97,7 @@ class FrameReader:
         self._waited_for: PairedFrame | None = None
         self._executor: Any = None
         self._subscriptions = self._subscribe()
+        self._watch = self._start_watch()
 
     def _subscribe(self) -> list[Any]:
         from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -108,6 +112,12 @@ class FrameReader:
             subscribe(PointCloud2, f'{self._name}/voxels', self._on_voxels, queued),
             subscribe(PointCloud2, f'{self._name}/features', self._on_features, queued),
         ]
+
+    def _start_watch(self) -> Any:
+        from rclpy.clock import Clock, ClockType
+
+        clock = Clock(clock_type=ClockType.STEADY_TIME)  # that of a simulation may stand still
+        return self._node.create_timer(_PATIENCE_SEC, self._explain_silence, clock=clock)
 
     @property
     def unpaired(self) -> int:
@@ -139,6 +149,7 @@ class FrameReader:
 
     def close(self) -> None:
         """Unsubscribe."""
+        self._node.destroy_timer(self._watch)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         if self._executor is not None:
@@ -232,6 +243,22 @@ class FrameReader:
                 f'frames of {self._name} arrive, but nothing on {self._name}/schema: refused. '
                 'Is the topic remapped, or missing from the bag?',
             )
+
+    def _explain_silence(self) -> None:
+        """Say, once, why there has not been a frame."""
+        self._node.destroy_timer(self._watch)
+        if self.paired or self.refused:  # then something else has been said
+            return
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        missing = [topic for topic in topics if not self._node.count_publishers(topic)]
+        if not missing:
+            why = 'although all its topics have a publisher. /diagnostics says what it lacks'
+        else:
+            where = 'there is no other preprocessor: is it running, with our ROS_DOMAIN_ID?'
+            if others := ', '.join(preprocessors(self._node)):
+                where = f'there is {others}: is that its name?'
+            why = f'because nobody publishes {", ".join(missing)}; {where}'
+        self._warn('silence', f'no frame from {self._name} for {_PATIENCE_SEC:g} s, {why}')
 
     def _warn(self, about: str, sentence: str) -> None:
         """Warn once about each thing."""

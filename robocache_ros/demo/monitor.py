@@ -23,6 +23,7 @@ from robocache_ros.demo.report import Arrivals, Health, Observed, build_report, 
 from robocache_ros.demo.screen import Screen
 from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.ros.arguments import parse
+from robocache_ros.ros.graph import preprocessors
 
 DRAIN_PERIOD_SEC = 0.1
 PATIENCE_SEC = 5.0  # diagnostics come every second
@@ -102,17 +103,10 @@ class Monitor:
 
     def others(self) -> list[str]:
         """Return the nodes like the watched one that there are, or else all nodes."""
-        topics = dict(self._node.get_topic_names_and_types())
-        schemas = [
-            topic
-            for topic, types in topics.items()
-            if topic.endswith('/schema') and self._node.count_publishers(topic)
-        ]
-        if schemas:
-            return sorted(topic.removesuffix('/schema') for topic in schemas)
         own = (self._node.get_name(), self._quiet_node.get_name())
         found = self._node.get_node_names_and_namespaces()
-        return sorted(f'{space.rstrip("/")}/{name}' for name, space in found if name not in own)
+        nodes = (f'{space.rstrip("/")}/{name}' for name, space in found if name not in own)
+        return preprocessors(self._node) or sorted(nodes)
 
     def close(self) -> None:
         """Leave the graph."""

@@ -18,6 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import String
 
+from robocache_ros import reader as reader_module
 from robocache_ros.backends import make_backend
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.table import voxels_table
@@ -86,6 +87,41 @@ def test_halves_of_different_stamps_make_no_frame(policy, source, matched, execu
     frame = wait_until(reader.latest, 10, 'a frame', executor)
     assert frame.stamp_ns == 3 * SECOND
     assert (reader.paired, reader.unpaired) == (1, 2)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let readers complain after a moment, and give what they said so far."""
+    said = []
+    monkeypatch.setattr(reader_module, '_PATIENCE_SEC', 0.05)
+    monkeypatch.setattr(FrameReader, '_warn', lambda self, about, sentence: said.append(sentence))
+    return said
+
+
+def test_a_wrong_name_is_said_once_with_the_topics_and_the_names_there_are(
+    policy, source, executor, wait_until, impatient
+):
+    wait_until(lambda: policy.count_publishers('/preprocessor/schema'), 10, 'the source')
+    reader = FrameReader(policy, 'eyes')
+    assert reader.wait(timeout_sec=0.5) is None
+    (said,) = impatient
+    assert 'nobody publishes /eyes/schema, /eyes/voxels, /eyes/features; ' in said
+    assert 'there is /preprocessor: is that its name?' in said
+
+
+def test_a_node_that_sends_nothing_is_said_and_one_that_does_is_not(
+    policy, source, matched, executor, wait_until, impatient, monkeypatch
+):
+    quiet = matched(FrameReader(policy))
+    wait_until(lambda: impatient, 10, 'the complaint', executor)
+    assert 'although all its topics have a publisher' in impatient[0]
+    quiet.close()
+    monkeypatch.setattr(reader_module, '_PATIENCE_SEC', 60.0)
+    reader = matched(FrameReader(policy))
+    source.send()
+    wait_until(lambda: reader.paired, 10, 'a frame', executor)
+    reader._explain_silence()
+    assert len(impatient) == 1
 
 
 def test_a_frame_of_another_schema_is_refused_and_said_once(
