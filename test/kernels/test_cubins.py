@@ -123,7 +123,10 @@ def test_many_at_once_leave_one_whole_file(tmp_path):
 
 
 def test_full_disk_stops_nothing(tmp_path, monkeypatch, caplog):
+    write = Path.write_bytes
+
     def full(self, data):
+        write(self, data[:100])
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(Path, 'write_bytes', full)

@@ -26,6 +26,7 @@ from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.cupy_device import RECORDED_PROGRAMS, CupyDevice, probe
 from robocache_ros.backends.cuda.device import (
     Clear,
+    DeviceError,
     DeviceHung,
     DeviceLost,
     Launch,
@@ -171,6 +172,21 @@ def test_forgotten_graph_is_freed_once_nothing_runs(fake):
     assert graphs <= fake.alive
     sums.device.wait(1.0)
     assert not graphs & fake.alive
+
+
+def test_program_in_use_is_not_forgotten(fake):
+    sums = Sums(CupyDevice())
+    for nbytes in range(4, 4 + 8 * RECORDED_PROGRAMS, 4):
+        sums.run(values_of(0))
+        sums.device.execute(Program(sums.memory.address, (Clear(sums.results.address, nbytes),)))
+    assert fake.names().count('Stream.begin_capture') == 1
+
+
+def test_kernels_are_loaded_once(fake):
+    device = CupyDevice()
+    for _ in range(2):
+        device.load(['sums', 'sums'])
+    assert fake.names().count('Module.load') == 1
 
 
 @pytest.mark.parametrize('failing', ['Stream.begin_capture', 'Function', 'Stream.end_capture'])
@@ -416,6 +432,25 @@ def test_second_start_compiles_nothing(fake):
     assert len(fake.compiled) == 1
     whole_life(CupyDevice())
     assert len(fake.compiled) == 1
+
+
+@pytest.mark.parametrize(
+    ('capability', 'architecture'), [(75, 75), (80, 80), (88, 87), (90, 90), (121, 120)]
+)
+def test_kernels_are_compiled_for_the_newest_architecture_that_runs_there(
+    make_fake, capability, architecture
+):
+    make_fake(archs=(90, 75, 80, 87, 89, 120))
+    compiler_here = compiler.Compiler(compiler.load_nvrtc())
+    assert compiler_here.architecture_for(capability) == architecture
+
+
+def test_kernel_that_does_not_compile_is_told_with_the_log(fake, tmp_path):
+    (tmp_path / 'sums.cu').write_text('syntax error')
+    with pytest.raises(
+        DeviceError, match=r'sums.cu does not compile for sm_90 (.|\n)*line 1: tha'
+    ):
+        CupyDevice().load(['sums'])
 
 
 def test_probe_makes_no_context(fake):
