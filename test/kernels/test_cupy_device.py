@@ -179,6 +179,7 @@ def test_program_in_use_is_not_forgotten(fake):
     for nbytes in range(4, 4 + 8 * RECORDED_PROGRAMS, 4):
         sums.run(values_of(0))
         sums.device.execute(Program(sums.memory.address, (Clear(sums.results.address, nbytes),)))
+    sums.device.wait(1.0)
     assert fake.names().count('Stream.begin_capture') == 1
 
 
