@@ -25,6 +25,7 @@ _SUM_WORDS = 3  # two halves, and the number of values
 _CENTROID_WORDS = 6  # two halves along each axis
 # Two blocks of a multiprocessor fit in its shared memory: one writes while the other adds.
 _BLOCKS_AT_A_TIME = 2
+_TAKEN_BYTES = 1024  # of shared memory by CUDA, for each block
 _SHARES_PER_MULTIPROCESSOR = 4  # at least, so that none waits long for the last
 
 
@@ -40,7 +41,9 @@ class Shares(NamedTuple):
         """Make shares that fit in shared memory with `words` of 4 bytes per cell."""
         chunks = -(-cells // _CHUNK)
         chunk_bytes = 4 * words * _CHUNK
-        most = max(1, device.shared_bytes // (_BLOCKS_AT_A_TIME * chunk_bytes))
+        # The largest block leaves room for what CUDA takes of one: more of them take it again.
+        room = device.shared_bytes - (_BLOCKS_AT_A_TIME - 1) * _TAKEN_BYTES
+        most = max(1, room // (_BLOCKS_AT_A_TIME * chunk_bytes))
         least_shares = min(chunks, _SHARES_PER_MULTIPROCESSOR * device.multiprocessors)
         shares = max(-(-chunks // most), least_shares)
         bits = (shares - 1).bit_length()
