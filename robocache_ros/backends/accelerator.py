@@ -10,25 +10,28 @@ is lost is not touched again: NumPy does the work, and the caller is told why.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from robocache_ros.backends.abandoned import keep_for_ever
 from robocache_ros.backends.breaker import Breaker
+from robocache_ros.backends.crossover import Crossover, described
 from robocache_ros.backends.cuda.device import DeviceError, OutOfResources, OverLimit
 from robocache_ros.reasons import Reason
 
 if TYPE_CHECKING:
     from robocache_ros.backends import Opener, Operations
 
+_FORKED = (
+    'this process was forked, and CUDA works in the parent only: start it with the method spawn'
+)
 _log = logging.getLogger(__name__)
 _Result = TypeVar('_Result')
 
-# Operation -> smallest size that is faster on CUDA; None: none is.
-Crossover = Mapping[str, 'int | None']
-# Finds that out, unless told to stop.
+# Finds the sizes from which on CUDA is faster, unless told to stop.
 Tune = Callable[['Operations', Callable[[], bool]], Crossover]
 
 
@@ -71,6 +74,7 @@ class Accelerator:
         self.crossover: Crossover = {}
         self.opening = Breaker(clock)
         self.breakers = {op: Breaker(clock) for op in ops}
+        self._process = os.getpid()
         self._opener = opener
         self._tune = tune
         self._cuda: Operations | None = None
@@ -93,6 +97,8 @@ class Accelerator:
 
         A call without a size has its input on the device, where no size is too small.
         """
+        if self.off is None and os.getpid() != self._process:
+            self._give_up(Reason.GPU_LOST, None, _FORKED)
         opening = self._thread.is_alive()  # asked first: what it did until its end is seen below
         if self.off is not None:
             return self.off.reason
@@ -124,7 +130,7 @@ class Accelerator:
         _log.error('The CUDA backend failed, which is a bug; please report it. %s', trace)
         self._give_up(Reason.GPU_ERROR, error, f'{type(error).__name__}: {error}')
 
-    def _give_up(self, reason: Reason, error: BaseException, sentence: str) -> None:
+    def _give_up(self, reason: Reason, error: BaseException | None, sentence: str) -> None:
         """Leave the device as it is for ever, and all that `error` has seen of it."""
         keep_for_ever(error, self._cuda)
         self._cuda = None
@@ -161,6 +167,7 @@ class Accelerator:
         else:
             self.opening.succeeded()
             self._cuda = cuda
+            _log.info('CUDA is ready: %s.', described(self.crossover))
         self._close_unused()
 
     def _run(self, op: str, work: Callable[[Operations], _Result]) -> _Result:

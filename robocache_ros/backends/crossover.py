@@ -19,6 +19,17 @@ _REPEATS = 3
 _ENOUGH = 2
 
 
+# Operation -> smallest size that is faster on CUDA; None: none is.
+Crossover = Mapping[str, 'int | None']
+
+
+def described(crossover: Crossover) -> str:
+    """Return the sizes in words."""
+    return ', '.join(
+        f'{op} never' if least is None else f'{op} from {least}' for op, least in crossover.items()
+    )
+
+
 class Case(NamedTuple):
     """One call of an operation with synthetic input."""
 
@@ -32,7 +43,7 @@ Cases = Mapping[str, Sequence[Callable[[], Case]]]
 
 def measure(
     numpy: Operations, cuda: Operations, cases: Cases, stopped: Callable[[], bool]
-) -> dict[str, int | None]:
+) -> Crossover:
     """
     Return for each operation the smallest size from which CUDA stays faster, None if it never is.
 

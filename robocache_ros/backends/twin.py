@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from robocache_ros.backends.accelerator import Accelerator, Crossover, Refused
-from robocache_ros.backends.crossover import measure, try_once
+from robocache_ros.backends.accelerator import Accelerator, Refused
+from robocache_ros.backends.crossover import Crossover, described, measure, try_once
 from robocache_ros.backends.cuda.device import DeviceLost
 from robocache_ros.backends.status import BackendStatus
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
@@ -228,10 +228,9 @@ class TwinBackend:
 
 
 def _as_measured(crossover: Crossover) -> tuple[str, str, str]:
-    sizes = ', '.join(f'{op} from {least}' for op, least in crossover.items() if least is not None)
-    if not sizes:
+    if all(least is None for least in crossover.values()):
         return 'numpy', 'measured to be faster than CUDA at every size', ''
-    return _CUDA, f'measured to be faster than NumPy for {sizes}', ''
+    return _CUDA, f'measured to be faster than NumPy for {described(crossover)}', ''
 
 
 def _size(clouds: Sequence[CloudView]) -> int | None:

@@ -101,7 +101,7 @@ class Config:
         'What computes: `auto` picks, and says why in `~/schema`.',
         choices=('auto', 'numpy', 'cuda'),
     )
-    device_id: int = parameter(0, 'Number of the GPU, for `cuda`.', low=0, high=255)
+    device_id: int = parameter(0, 'Number of the GPU, for `cuda` and `auto`.', low=0, high=255)
     max_message_bytes: int = parameter(
         64 * 2**20,
         'What the memory on the GPU is sized for; larger clouds and images are computed on NumPy.',

@@ -9,11 +9,21 @@ import subprocess
 import sys
 
 import pytest
+from fake_cuda import Opener
 
 import robocache_ros
 from robocache_ros.__main__ import COMMANDS, main
+from robocache_ros.backends import ACCELERATORS
 from robocache_ros.config import Config
 from robocache_ros.schema import Schema
+
+GPU = Opener()
+
+
+def open_fake(device_id, limits):
+    """Find a GPU that computes on NumPy."""
+    return GPU
+
 
 WITHOUT_ROS = """
 import sys
@@ -55,7 +65,7 @@ def test_schema_of_the_defaults_is_that_of_the_node(capsys):
     assert main(['schema']) == 0
     document = json.loads(capsys.readouterr().out)
     assert document['schema_id'] == Schema.from_config(Config.from_mapping({})).schema_id
-    assert document['backend']['name'] == 'numpy'
+    assert list(document['backend']) == ['name', 'reason', 'crossover']
 
 
 def test_schema_of_a_parameters_file_has_its_sources(tmp_path, capsys):
@@ -75,6 +85,16 @@ def test_schema_of_the_block_of_one_node(tmp_path, capsys):
         assert main(['schema', '--params', str(params), '--node', node]) == 0
         ids.append(json.loads(capsys.readouterr().out)['schema_id'])
     assert ids[1] == Schema.from_config(Config.from_mapping({})).schema_id != ids[0]
+
+
+def test_schema_tells_from_which_sizes_on_cuda_computes(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(ACCELERATORS, 'cuda', f'{__name__}:open_fake')
+    params = tmp_path / 'params.yaml'
+    params.write_text('{/**: {ros__parameters: {backend: cuda}}}')
+    assert main(['schema', '--params', str(params)]) == 0
+    backend = json.loads(capsys.readouterr().out)['backend']
+    assert (backend['name'], backend['crossover']['voxelize']) == ('cuda', 0)
+    assert GPU.cuda.closed
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fake_cuda import DEADLINE_SEC, Clock, FakeCuda, Opener
 
-from robocache_ros.backends import BackendUnavailable, abandoned, twin
+from robocache_ros.backends import BackendUnavailable, abandoned, accelerator, twin
 from robocache_ros.backends.cuda.device import (
     DeviceHung,
     DeviceLost,
@@ -127,7 +127,7 @@ def test_what_is_smaller_than_the_crossover_is_computed_on_numpy(make, monkeypat
     status = backend.status()
     assert status.crossover == {'voxelize': 4, 'resample': None}
     assert (status.name, status.fix) == ('cuda', '')
-    assert status.reason == 'measured to be faster than NumPy for voxelize from 4'
+    assert status.reason == 'measured to be faster than NumPy for voxelize from 4, resample never'
 
 
 def test_several_clouds_count_together(make, monkeypatch):
@@ -305,6 +305,16 @@ def test_a_computation_interrupted_by_the_user_is_the_last_one_on_cuda(make):
     voxelize(backend)
     assert opener.cuda.calls == ['voxelize']
     assert 'a computation was interrupted' in backend.status().reason
+
+
+def test_a_process_that_was_forked_leaves_the_cuda_of_its_parent_alone(make, monkeypatch):
+    opener = Opener()
+    backend = make(opener)
+    monkeypatch.setattr(accelerator.os, 'getpid', lambda: -1)
+    voxelize(backend)
+    assert opener.cuda.calls == []
+    assert counts(backend) == {'gpu_lost': 1}
+    assert 'start it with the method spawn' in backend.status().reason
 
 
 def test_a_gpu_without_memory_at_the_start_is_tried_again(make, clock):
