@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
 from other_arrays import CUPY, GpuArray, gpu
 
-from robocache_ros import api, occupancy, voxelize
+from robocache_ros import Stream, api, fuse, occupancy, resample, voxelize
 from robocache_ros.backends import twin
 from robocache_ros.backends.abandoned import _kept
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
@@ -212,3 +212,183 @@ def test_the_order_of_threads_changes_nothing(rows, monkeypatch, order):
     monkeypatch.setattr(api, '_backend', lambda name, device_id: NumpyBackend())
     for mine, call in zip(found, ('voxelize', 'dense', 'packed'), strict=True):
         assert_same(mine, CALLS[call](rows))
+
+
+# -- values of streams ----------------------------------------------------------------------
+
+TIMES = np.cumsum(np.random.default_rng(1).integers(1, 20_000_000, (3, 40)), axis=1)
+TARGETS = np.random.default_rng(2).integers(-20_000_000, int(TIMES.max()), (3, 9))
+
+
+def values(width=5, dtype='float32', rule='linear', seed=3):
+    """Return values [3, 40, width] with all kinds of zeros, and the dtype a Stream has to name."""
+    made = np.random.default_rng(seed).standard_normal((3, 40, width))
+    if rule == 'slerp':
+        made /= np.sqrt((made**2).sum(axis=2, keepdims=True))
+    else:
+        made[:, ::7] = -0.0
+        made[:, 3] = -1e-40  # denormal in float32
+    if dtype == 'bfloat16':
+        return (made.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16), dtype
+    return made.astype(dtype), None
+
+
+def same(found, wanted):
+    for name, array in wanted._asdict().items():
+        mine = getattr(found, name)
+        if not isinstance(array, np.ndarray):
+            assert mine == array, name
+            continue
+        assert isinstance(mine, GpuArray), name
+        assert (mine.dtype, mine.shape) == (array.dtype, array.shape), name
+        assert mine.tobytes() == array.tobytes(), name
+
+
+SPREADS = {
+    'as they are': lambda array: array,
+    'time first': lambda array: np.ascontiguousarray(array.swapaxes(0, 1)).swapaxes(0, 1),
+    'part': lambda array: np.repeat(np.repeat(array, 2, axis=1), 3, axis=2)[:, 1::2, 2::3],
+    'backwards': lambda array: array[::-1, :, ::-1].copy()[::-1, :, ::-1],
+    'one for all': lambda array: np.broadcast_to(array[:1], array.shape),
+}
+
+
+@pytest.mark.parametrize('spread', SPREADS)
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'float16', 'bfloat16'])
+@pytest.mark.parametrize('rule', ['linear', 'slerp', 'hold', 'nearest'])
+def test_values_on_the_device_give_the_bits_of_numpy_there(device, rule, dtype, spread):
+    stored, named = values(4 if rule == 'slerp' else 5, dtype, rule)
+    given = SPREADS[spread](stored)
+    options = {'rule': rule, 'max_gap_ns': 15_000_000, 'dtype': named, 'out_dtype': 'float32'}
+    wanted = resample(TIMES, given, TARGETS, **options)
+    assert device.launches() == []
+    found = resample(TIMES, gpu(given), TARGETS, **options)
+    same(found, wanted)
+    assert device.has(found.values)
+    assert device.counts('resample') == {'below_crossover': 1, 'cuda': 1}
+
+
+@pytest.mark.parametrize('out_dtype', ['float32', 'float16', 'bfloat16'])
+def test_streams_of_many_kinds_are_fused_on_the_device(device, out_dtype):
+    def streams(change):
+        kinds = [
+            (130, 'float32', 'linear'),
+            (4, 'float64', 'slerp'),
+            (64, 'bfloat16', 'hold'),
+            (3, 'float16', 'nearest'),
+        ]
+        for width, dtype, rule in kinds:
+            stored, named = values(width, dtype, rule)
+            yield Stream(TIMES, change(stored), rule, 15_000_000, named)
+        yield Stream(TIMES[:, :0], change(np.zeros((3, 0, 2), np.float32)))
+        yield Stream(TIMES, change(np.zeros((3, 40, 0), np.float32)))
+
+    wanted = fuse(list(streams(np.asarray)), TARGETS, out_dtype=out_dtype)
+    found = fuse(list(streams(gpu)), TARGETS, out_dtype=out_dtype)
+    same(found, wanted)
+    assert device.has(found.values)
+    assert device.has(found.age)
+    sent = TIMES.nbytes * 5 + TARGETS.nbytes  # and none of the values
+    assert sent < device.sent < sent + 2048
+
+
+def test_a_sequence_without_batch_axis_is_fused_on_the_device(device):
+    stored, _ = values()
+    given = [Stream(TIMES[0], stored[0])], TARGETS[0]
+    found = fuse([Stream(TIMES[0], gpu(stored[0]))], TARGETS[0])
+    same(found, fuse(*given))
+    assert device.has(found.values)
+
+
+def test_times_may_be_on_the_device_as_well(device):
+    stored, _ = values()
+    found = resample(gpu(TIMES), gpu(stored), gpu(TARGETS))
+    same(found, resample(TIMES, stored, TARGETS))
+    with pytest.raises(ValueError, match='times of row 0 do not increase'):
+        resample(gpu(TIMES[:, ::-1]), gpu(stored), TARGETS)
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'float16', 'bfloat16'])
+@pytest.mark.parametrize('bad', ['nan', 'inf', '-inf', '2^126', '-2^126'])
+def test_samples_that_are_not_usable_are_left_out_as_on_the_host(device, dtype, bad):
+    stored, named = values(40, dtype)
+    if dtype == 'float16' and '2^126' in bad:
+        return  # which it does not have
+    number = np.float32(bad.replace('2^126', '8.507059173023462e37'))
+    bits = np.array(number).view(np.uint32) >> 16
+    stored[1, 17, 33] = bits if dtype == 'bfloat16' else number
+    wanted = resample(TIMES, stored, TARGETS, dtype=named)
+    assert wanted.dropped == 1
+    same(resample(TIMES, gpu(stored), TARGETS, dtype=named), wanted)
+    same(
+        fuse([Stream(TIMES, gpu(stored), dtype=named)] * 2, TARGETS),
+        fuse([Stream(TIMES, stored, dtype=named)] * 2, TARGETS),
+    )
+
+
+@pytest.mark.parametrize('dtype', ['float32', 'float64', 'float16', 'bfloat16'])
+def test_the_largest_values_are_usable(device, dtype):
+    stored, named = values(40, dtype)
+    largest = {'float16': 65504, 'bfloat16': 0x7E7F}.get(
+        dtype, np.nextafter(np.float32(2**126), 0)
+    )
+    stored[1, 17, 33] = largest
+    wanted = resample(TIMES, stored, TARGETS, dtype=named)
+    found = resample(TIMES, gpu(stored), TARGETS, dtype=named)
+    same(found, wanted)
+    assert device.has(found.values)
+
+
+@pytest.mark.parametrize('size', [0.0, 0.49, 0.5, 2.0, 2.01, np.nan])
+def test_quaternions_far_from_unit_length_are_left_out_as_on_the_host(device, size):
+    stored, _ = values(4, 'float32', 'slerp')
+    stored[1, 17] = [0, 0, np.sqrt(size / 2), np.sqrt(size / 2)]
+    stored[1, 18] = [size == 2.0, 0, 0, 1]  # 2 exactly, too
+    wanted = resample(TIMES, stored, TARGETS, rule='slerp')
+    found = resample(TIMES, gpu(stored), TARGETS, rule='slerp')
+    same(found, wanted)
+    assert device.has(found.values) == (wanted.dropped == 0)
+
+
+def test_what_the_device_does_not_fuse_is_fused_on_the_cpu_and_goes_back(device):
+    stored, _ = values()
+    wanted = resample(TIMES, stored, TARGETS)
+    device.error = OutOfResources('no memory left')
+    same(resample(TIMES, gpu(stored), TARGETS), wanted)
+    device.error = DeviceLost('the GPU fell off the bus')
+    with pytest.raises(DeviceLost, match='the input is on a GPU that failed, restart: the GPU'):
+        fuse([Stream(TIMES, gpu(stored))], TARGETS)
+
+
+def test_streams_in_two_places_are_refused(device):
+    stored, _ = values()
+    with pytest.raises(ValueError, match='values of streams on GPU 0 and the CPU: all have to be'):
+        fuse([Stream(TIMES, gpu(stored)), Stream(TIMES, stored)], TARGETS)
+
+
+def test_values_on_the_device_are_of_the_types_of_the_host(device):
+    with pytest.raises(ValueError, match='stream 0: values of type int32 with dtype=None'):
+        fuse([Stream(TIMES, gpu(np.zeros((3, 40, 2), np.int32)))], TARGETS)
+
+
+def test_results_of_fusion_that_are_held_are_never_overwritten(device):
+    made = [values(seed=seed)[0] for seed in range(3)]
+    wanted = [resample(TIMES, array, TARGETS) for array in made]
+    held = []
+    for step in range(4 * SLOTS):
+        held.append((resample(TIMES, gpu(made[step % 3]), TARGETS), step % 3))
+        if step % 3 == 1:
+            held.pop(step // 2)
+        for found, number in held:
+            same(found, wanted[number])
+
+
+@pytest.mark.parametrize('order', ['reverse', 'shuffled'])
+def test_the_order_of_threads_changes_nothing_of_fusion(monkeypatch, order):
+    monkeypatch.setitem(sys.modules, 'cupy', CUPY)
+    stored, _ = values(70)
+    backend = CudaBackend(Device(order=order), Limits())
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: backend)
+    found = resample(TIMES, gpu(stored), TARGETS)
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: NumpyBackend())
+    same(found, resample(TIMES, stored, TARGETS))
