@@ -19,7 +19,7 @@ from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.twin import TwinBackend
 from robocache_ros.backends.workload import Workload
 
-LIMITS = Limits(max_points=2000, max_voxels=2000)
+LIMITS = Limits(max_points=2000, max_voxels=2000, max_message_bytes=2**20)
 CHANNELS = ('count', 'centroid', 'mean_v', 'min_v')
 
 # Each twice, the second one larger: memory is allocated by both, graphs would be replayed.
@@ -41,6 +41,11 @@ CALLS = {
     ],
     'fuse': [lambda on, t=t: on.fuse(_streams(), _targets(t)) for t in (2, 9)],
 }
+# What is computed at the start, when that is not left out.
+SMALL = Workload(
+    LIMITS, _spec(2.0, channels=('count',)), ('voxelize', 'voxelize_dense', 'occupancy'),
+    (3, 4, 'rgb'), 3, fuse=True,
+)  # fmt: skip
 WANTED = {op: [call(NumpyBackend()) for call in calls] for op, calls in CALLS.items()}
 
 
@@ -54,16 +59,16 @@ class Clock:
 
 
 class Rig:
-    """A twin whose device fails once."""
+    """A twin whose device fails once; `always` as of TwinBackend."""
 
-    def __init__(self, fail_at=None, error=None):
+    def __init__(self, fail_at=None, error=None, always=True):
         self.device = FaultyDevice(CpuDevice(multiprocessors=1), fail_at, error)
         self.clock = Clock()
         self.twin = TwinBackend(
             NumpyBackend,
             lambda: CudaBackend(self.device, LIMITS),
-            Workload.general(),
-            always=True,
+            SMALL,
+            always=always,
             clock=self.clock,
         )
         self.twin._accelerator.wait()
@@ -82,6 +87,17 @@ def _no_cases(monkeypatch):
     """Without the calls at the start, those of the test are the first ones."""
     monkeypatch.setattr(Workload, 'cases', lambda self: {})
     monkeypatch.setattr(abandoned, '_kept', [])
+
+
+@pytest.fixture
+def cases(monkeypatch):
+    """With them, but each only in its smallest size: the device of the tests is slow."""
+    monkeypatch.undo()
+    monkeypatch.setattr(abandoned, '_kept', [])
+    all_of_it = Workload.cases
+    monkeypatch.setattr(
+        Workload, 'cases', lambda self: {op: made[:1] for op, made in all_of_it(self).items()}
+    )
 
 
 @functools.cache
@@ -145,13 +161,21 @@ def test_after_any_other_error_the_device_is_not_touched_again(op, error, key):
         assert (rig.twin.name, rig.twin.status().healthy) == ('numpy', False)
 
 
-@pytest.mark.parametrize('error', [OutOfResources('no memory left'), DeviceLost('Xid 79')])
-def test_an_error_while_it_is_opened_leaves_all_to_numpy(error):
-    opening, _ = sites('fuse')
-    for k in range(opening):
-        rig = Rig(k, error)
+@pytest.mark.parametrize('always', [True, False], ids=['cuda', 'auto'])
+@pytest.mark.parametrize(
+    'error',
+    [OutOfResources('no memory left'), DeviceHung('no answer in 1 s'), IndexError('5 out of 4')],
+    ids=['memory', 'hung', 'bug'],
+)
+def test_an_error_anywhere_at_the_start_leaves_all_to_numpy(cases, error, always):
+    rig = Rig(always=always)
+    calls = list(rig.device.calls)
+    rig.twin.close()
+    assert set(calls) == {'load', 'allocate', 'allocate_host', 'send', 'execute', 'wait'}
+    for k in range(0, len(calls), 1 if always else 5):  # they repeat while they are timed
+        rig = Rig(k, error, always)
+        assert rig.twin.name == 'numpy'
         rig.compute('fuse')
-        assert rig.device.calls_after == []
         assert 'cuda' not in rig.counts('fuse')
         assert not rig.twin.status().healthy
         rig.clock.now_sec += 1.0
@@ -160,8 +184,33 @@ def test_an_error_while_it_is_opened_leaves_all_to_numpy(error):
         rig.compute('fuse')
         recovers = isinstance(error, OutOfResources)
         assert rig.twin.status().healthy == recovers
-        assert ('cuda' in rig.counts('fuse')) == recovers
+        if not recovers:
+            assert rig.device.calls == calls[: k + 1]
+        elif always:
+            assert rig.counts('fuse')['cuda'] == 2
         rig.twin.close()
+
+
+def test_what_is_over_a_limit_is_computed_on_numpy_and_counted():
+    rig = Rig()
+    many, numpy = [_scan(LIMITS.max_points + 1)], NumpyBackend()
+    spread = _spec(2**-4, max_voxels=LIMITS.max_voxels + 1)
+    image = _image('rgb8', height=700, width=700)
+    for call in (
+        lambda on: on.voxelize(many, _spec()),
+        lambda on: on.voxelize([_scan(2000), _scan(2000, 2)], spread),
+        lambda on: on.voxelize_dense(many, _spec(2.0)),
+        lambda on: on.occupancy(many, _spec().grid),
+        lambda on: on.image_grid(image, 2, 2, 'mono'),
+    ):
+        assert same_bits(call(rig.twin), call(numpy))
+    assert rig.twin.status().counts == {
+        'voxelize': {'over_gpu_limit': 2},
+        'voxelize_dense': {'over_gpu_limit': 1},
+        'occupancy': {'over_gpu_limit': 1},
+        'image_grid': {'over_gpu_limit': 1},
+    }
+    assert rig.twin.status().healthy
 
 
 def test_all_memory_of_a_device_that_hangs_stays_allocated():
