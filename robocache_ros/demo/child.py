@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _TICKS_PER_SEC = os.sysconf('SC_CLK_TCK')
@@ -31,7 +32,7 @@ class Child:
         """
         self.name = command[0]
         self.log = Path(log_dir) / f'{self.name}.log'
-        self._cpu_sec = 0.0
+        self._cpu_total_sec: float | None = None  # once it has ended
         self._cpu_mark_sec = 0.0
         with self.log.open('w') as log:
             self._process = subprocess.Popen(
@@ -46,12 +47,12 @@ class Child:
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
-        return self._process.poll() is None
+        return self.exit_code is None
 
     @property
     def exit_code(self) -> int | None:
         """Its exit code, None while it runs."""
-        return self._process.poll()
+        return self._reap(self._process.poll)
 
     def last_words(self, lines: int = 15) -> str:
         """Return the end of what it printed."""
@@ -62,10 +63,9 @@ class Child:
         self._cpu_mark_sec += self.cpu_sec()
 
     def cpu_sec(self) -> float:
-        """Return the CPU time since `mark_cpu`, or until it was last asked for and still ran."""
-        if self.running:
-            self._cpu_sec = _cpu_sec(self._process.pid)
-        return self._cpu_sec - self._cpu_mark_sec
+        """Return the CPU time since `mark_cpu`, until now or until it ended."""
+        total = _cpu_sec(self._process.pid) if self.running else self._cpu_total_sec
+        return (total or 0.0) - self._cpu_mark_sec
 
     def stop(self) -> int:
         """End it: ask, insist, force. Return its exit code."""
@@ -73,10 +73,27 @@ class Child:
             if self.running:
                 self._process.send_signal(number)
             try:
-                return self._process.wait(timeout=_GRACE_SEC)
+                self._reap(lambda: self._process.wait(timeout=_GRACE_SEC))
+                break
             except subprocess.TimeoutExpired:
                 continue
-        return self._process.wait()
+        else:
+            self._reap(self._process.wait)
+        return self._process.returncode
+
+    def _reap(self, ask: Callable[[], int | None]) -> int | None:
+        """Ask for the exit code, and note the CPU time when it comes: it is told only then."""
+        before_sec = _cpu_sec_of_the_ended()
+        code = ask()
+        if code is not None and self._cpu_total_sec is None:
+            self._cpu_total_sec = _cpu_sec_of_the_ended() - before_sec
+        return code
+
+
+def _cpu_sec_of_the_ended() -> float:
+    """Return user + system time of all processes of ours that have ended and were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _cpu_sec(pid: int) -> float:

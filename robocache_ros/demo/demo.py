@@ -7,18 +7,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from robocache_ros.demo.child import Child
 from robocache_ros.demo.monitor import Monitor
+from robocache_ros.demo.options import parse
 from robocache_ros.demo.report import build_report, summary, table
 from robocache_ros.demo.screen import Screen
 from robocache_ros.demo.stop_signals import catch_stop_signals
@@ -28,9 +26,6 @@ NODE = '/preprocessor'
 TRIGGER = 'lidar'
 START_DEADLINE_SEC = 60.0  # a machine that is busy installing things is slow
 DRAIN_DEADLINE_SEC = 10.0
-DOMAINS = range(1, 102)  # 0 is everybody's; above 101 ports can collide with those of programs
-
-_PORT = re.compile(r'fast(?:dds|rtps)_port(\d+)$')
 
 
 class DemoError(Exception):
@@ -64,8 +59,8 @@ class Demo:
         self._children: list[Child] = []
         self._own_cpu_sec = 0.0
 
-    def run(self) -> dict[str, Any]:
-        """Run the demo and return its report."""
+    def run(self) -> None:
+        """Run the demo to its end; KeyboardInterrupt when the user has had enough."""
         seen = self.monitor.seen
         node = self._start(['node', '--ros-args', *node_parameters(self._options)])
         self._wait_for(lambda: seen.health.node.get('state') == 'active', node)
@@ -76,7 +71,13 @@ class Demo:
         self._wait_for(lambda: bool(seen.published) or not sim.running, sim)
         self._watch(sim)
         self._drain()
-        return self.report()
+
+    def finish(self) -> None:
+        """End a run before its time: the simulator, then what the node still has to do."""
+        for child in self._children:
+            if child.name == 'sim':
+                child.stop()
+                self._drain()
 
     def report(self) -> dict[str, Any]:
         """Sum up what was seen until now."""
@@ -122,7 +123,7 @@ class Demo:
         self._screen.show([title, *table(report)])
 
     def _drain(self) -> None:
-        """Wait until the node has nothing more to do: two equal accounts in a row."""
+        """Wait until the node has nothing more to do: two equal accounts in a row, in any case."""
         accounts: list[Any] = []
 
         def settled() -> bool:
@@ -132,7 +133,7 @@ class Demo:
                 accounts.append((self.monitor.last_diagnostics_ns, now))
             return len(accounts) > 2 and accounts[-1][1] == accounts[-2][1]
 
-        self._spin_until(settled, DRAIN_DEADLINE_SEC)
+        self.monitor.spin_until(settled, DRAIN_DEADLINE_SEC)
         self._show()
 
 
@@ -144,15 +145,6 @@ def isolated_environment(domain: int) -> dict[str, str]:
     for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
         env.pop(name, None)
     return env
-
-
-def free_domain() -> int:
-    """Return a domain that nobody on this machine uses, as far as shared memory shows."""
-    # Fast DDS has a file for each port in use; domain d has the ports from 7400 + 250 d on.
-    ports = (_PORT.match(file.name) for file in Path('/dev/shm').glob('fast*_port*'))
-    taken = {(int(port[1]) - 7400) // 250 for port in ports if port}
-    free = [domain for domain in DOMAINS if domain not in taken]
-    return random.SystemRandom().choice(free or DOMAINS)
 
 
 def node_parameters(options: argparse.Namespace) -> list[str]:
@@ -173,7 +165,7 @@ def sim_parameters(options: argparse.Namespace) -> list[str]:
 
 def view_command(options: argparse.Namespace) -> list[str]:
     """Return the command line of the viewer."""
-    save = ['--save', str(Path(options.save).absolute())] if options.save else []
+    save = ['--save', str(options.save.absolute())] if options.save else []
     return ['view', '--node', NODE, *save]
 
 
@@ -181,49 +173,29 @@ def _parameters(*assignments: str) -> list[str]:
     return [word for assignment in assignments for word in ('-p', assignment)]
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(
-        prog='demo', description='Simulated robot -> node -> monitor, in three processes.'
-    )
-    add = parser.add_argument
-    add('--seconds', type=float, default=15.0, help='how long the robot drives (default 15)')
-    add('--report', metavar='FILE', help='write what was measured as JSON')
-    shown = parser.add_mutually_exclusive_group()
-    shown.add_argument('--view', action='store_true', help='open the Rerun viewer')
-    shown.add_argument('--save', metavar='FILE.rrd', help='record the same without a window')
-    add('--rate', type=float, default=10.0, help='clouds per second (default 10)')
-    add('--backend', default='auto', help='auto, numpy or cuda (default auto)')
-    add('--domain', type=int, metavar='N', help='ROS_DOMAIN_ID (default: one that is free)')
-    for who in ('node', 'sim'):
-        add(
-            f'--{who}-param', action='append', default=[], metavar='NAME:=VALUE',
-            help=f'a parameter of the {who}, repeatable',
-        )  # fmt: skip
-    options = parser.parse_args(argv)
-    if options.seconds <= 0 or options.rate < 0:
-        parser.error('--seconds must be positive and --rate must not be negative')
-    if options.domain is None:
-        options.domain = free_domain()
-    return options
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo; 0 when voxels and features came out, 1 when not, 130 when interrupted."""
     options = parse(argv)
     stopped = catch_stop_signals()
+    interrupted = False
     try:
         with ExitStack() as stack:
             demo = Demo(options, stopped, stack)
-            report = demo.run()
-            complaints = demo.monitor.seen.health.complaints
-    except KeyboardInterrupt:
-        print('interrupted; all processes have been stopped')
-        return 130
+            try:
+                demo.run()
+            except KeyboardInterrupt:
+                interrupted = True
+                demo.finish()
+            report, complaints = demo.report(), demo.monitor.seen.complaints()
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
-    print('\n'.join(summary(report, complaints)))
-    if options.report:
-        Path(options.report).write_text(json.dumps(report, indent=1) + '\n')
+    if interrupted:
+        print('interrupted; all processes have been stopped')
+    if report['duration_sec'] or not interrupted:
+        print('\n'.join(summary(report, complaints)))
+        if options.report:
+            options.report.write_text(json.dumps(report, indent=1) + '\n')
+    if interrupted:
+        return 130
     return int(min(report[name]['messages'] for name in ('voxels', 'features')) == 0)

@@ -126,6 +126,8 @@ class Monitor:
         before = self._received_before.get(source, 0)
         seen.published[source] = seen.published.get(source, before) + 1
         seen.sent_ns = (seen.sent_ns[0] or sent_ns, sent_ns)
+        if sent_ns >= self.last_diagnostics_ns:  # else the node may have noticed the end already
+            seen.complaints_then = seen.health.complaints
         if source == self._trigger:
             seen.trigger_sent_ns[_nanoseconds(message.header.stamp)] = sent_ns
 

@@ -42,6 +42,11 @@ class Observed:
     trigger_sent_ns: dict[int, int] = field(default_factory=dict)  # stamp -> CLOCK_MONOTONIC
     sent_ns: tuple[int, int] = (0, 0)  # CLOCK_MONOTONIC of the first and last message sent
     health: Health = field(default_factory=Health)
+    complaints_then: list[str] = field(default_factory=list)  # when the last message was sent
+
+    def complaints(self) -> list[str]:
+        """What the node said was wrong: while messages were sent, if ever any were."""
+        return self.complaints_then if self.sent_ns[1] else self.health.complaints
 
 
 def build_report(seen: Observed, cpu_sec: Mapping[str, float]) -> dict[str, Any]:

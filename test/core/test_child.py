@@ -85,6 +85,21 @@ def test_it_is_asked_then_told_then_forced_to_end(ignored, ended_by, start, deaf
     assert not child.running
 
 
+def test_cpu_time_of_a_process_that_ended_unwatched_is_what_it_used(start, tmp_path, monkeypatch):
+    script = tmp_path / 'busy'
+    script.write_text(
+        f'#!{sys.executable}\nimport time\n'
+        'while time.process_time() < 0.5: pass\nprint(time.process_time())\n'
+    )
+    script.chmod(0o755)
+    monkeypatch.setattr(sys, 'executable', str(script))
+    first, second = start('sleep'), start('sleep')
+    for child in (first, second):
+        wait_until(lambda c=child: not c.running)
+        assert child.cpu_sec() == pytest.approx(float(child.last_words()), abs=0.05)
+        assert child.cpu_sec() >= 0.5
+
+
 def test_cpu_time_counts_from_the_mark_and_outlives_the_process(start):
     child = start('schema')
     wait_until(lambda: child.cpu_sec() > 0.02)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rclpy.node import Node
 
-from robocache_ros.demo.demo import free_domain
+from robocache_ros.demo.options import free_domain, parse
 from robocache_ros.demo.report import unaccounted
 
 # Light enough for a machine that runs other tests at the same time.
@@ -77,6 +77,7 @@ def test_a_short_run_loses_nothing_and_leaves_nothing(demo, domain_id):
         assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
     assert set(report['cpu']) == {'node', 'sim', 'monitor'}
     assert report['cpu']['node'] > 0
+    assert report['cpu']['sim'] > 0.5  # of 4 s; it has ended before it was asked
     assert 'OK: ' in printed
     assert processes_in(domain_id) == []
 
@@ -114,3 +115,35 @@ def test_ctrl_c_ends_all_processes(start_process, wait_until, domain_id):
     assert demo.wait(timeout=20) == 130
     assert processes_in(domain_id) == []
     assert 'Traceback' not in demo.log.read_text()
+
+
+def test_ctrl_c_in_the_midst_of_a_run_leaves_its_summary_and_report(
+    start_process, wait_until, domain_id, tmp_path
+):
+    path = tmp_path / 'report.json'
+    words = ('--seconds', '60', '--domain', domain_id, '--report', path, *LIGHT)
+    demo = start_process(*START, *words)
+    wait_until(lambda: ' of 60 s' in demo.log.read_text(), 60, 'the first table')
+    os.kill(demo.pid, signal.SIGINT)
+    assert demo.wait(timeout=30) == 130
+    said = demo.log.read_text()
+    assert 'interrupted; all processes have been stopped' in said
+    assert 'OK: ' in said, said
+    report = json.loads(path.read_text())
+    assert 0 < report['duration_sec'] < 60
+    assert unaccounted(report['sources']['lidar']) == 0
+
+
+@pytest.mark.parametrize('option', ['--report', '--save'])
+def test_a_file_that_can_not_be_written_is_refused_before_anything_starts(option, capsys):
+    with pytest.raises(SystemExit, match='2'):
+        parse([option, '/no/such/folder/file'])
+    said = capsys.readouterr().err
+    assert '/no/such/folder/file can not be written: No such file or directory' in said
+
+
+def test_a_file_that_can_be_written_is_left_as_it_was(tmp_path):
+    old = tmp_path / 'old'
+    old.write_text('kept')
+    assert parse(['--report', str(old)]).report.read_text() == 'kept'
+    assert not parse(['--report', str(tmp_path / 'new')]).report.exists()

@@ -10,6 +10,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -114,6 +115,31 @@ def test_a_node_that_has_run_for_hours_is_counted_from_where_its_own_count_is(co
     for _ in range(3):
         sent.publish(TimeReference(source='lidar'))
     assert monitor.spin_until(lambda: seen.published == {'lidar': 9003}, 10)
+    node.destroy_node()
+
+
+def test_what_a_node_complains_of_after_the_last_message_is_not_held_against_it(context, monitor):
+    node = Node('robot', context=context)
+    sent = node.create_publisher(TimeReference, 'sim/sent', 1000)
+    diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    for each in (sent, diagnostics):
+        assert monitor.spin_until(each.get_subscription_count, 10)
+    seen = monitor.seen
+
+    def complain(sentence):
+        status = DiagnosticStatus(name='/preprocessor: node', level=b'\1', message=sentence)
+        diagnostics.publish(DiagnosticArray(status=[status]))
+        assert monitor.spin_until(lambda: sentence in str(seen.health.complaints), 10)
+
+    complain('too early')
+    assert seen.complaints() == ['node: too early']  # nothing has been sent
+    last_ns = time.monotonic_ns()
+    complain('silent')
+    message = TimeReference(source='lidar')
+    message.time_ref.sec, message.time_ref.nanosec = divmod(last_ns, 10**9)
+    sent.publish(message)
+    assert monitor.spin_until(lambda: seen.published, 10)
+    assert seen.complaints() == []  # it was sent before the complaint, and none came after it
     node.destroy_node()
 
 
