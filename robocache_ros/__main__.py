@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from typing import Any, NamedTuple
 
@@ -34,13 +35,28 @@ ROS_PACKAGES = {
 }  # fmt: skip
 NO_ROS = (
     'robocache {command} needs ROS 2: {cause}. Source an installation '
-    '(`source /opt/ros/<distro>/setup.bash`), or on x86-64 `pip install "robocache_ros[ros]"`.'
+    "(`source /opt/ros/<distro>/setup.bash`), or on x86-64 run `pip install '.[ros]'` where the "
+    'sources of robocache_ros are.'
 )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code; all that follows its name is the command's."""
-    parsed = _parser().parse_args(sys.argv[1:] if argv is None else argv)
+    words = sys.argv[1:] if argv is None else argv
+    if not words:
+        _parser().print_help()
+        return 2
+    parsed = _parser().parse_args(words)
+    try:
+        code = _run(parsed)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _run(parsed: argparse.Namespace) -> int:
     if parsed.command == 'schema':
         return print_schema(parsed.arguments)
     try:

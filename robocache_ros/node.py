@@ -64,29 +64,29 @@ class PreprocessorNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Build everything from the parameters; if that fails, `problem` says why."""
-        return self._attempt('inactive', self._configure, undo=self._free)
+        return self._attempt('configure', 'inactive', self._configure, undo=self._free)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Let messages in and frames out."""
         super().on_activate(state)
-        return self._attempt('active', self._activate, undo=self._deactivate)
+        return self._attempt('activate', 'active', self._activate, undo=self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ignore messages, send nothing; what is buffered stays."""
         super().on_deactivate(state)
-        return self._attempt('inactive', self._deactivate)
+        return self._attempt('deactivate', 'inactive', self._deactivate)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything that configuring built."""
-        return self._attempt('unconfigured', self._free)
+        return self._attempt('clean up', 'unconfigured', self._free)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, for good."""
-        return self._attempt('finalized', self._free)
+        return self._attempt('shut down', 'finalized', self._free)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, ready to be configured again."""
-        return self._attempt('unconfigured', self._free)
+        return self._attempt('start anew', 'unconfigured', self._free)
 
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""
@@ -141,9 +141,13 @@ class PreprocessorNode(LifecycleNode):
             self._backend = None
 
     def _attempt(
-        self, state: str, step: Callable[[], None], undo: Callable[[], None] | None = None
+        self,
+        what: str,
+        state: str,
+        step: Callable[[], None],
+        undo: Callable[[], None] | None = None,
     ) -> TransitionCallbackReturn:
-        """Do `step` to get into `state`, or `undo` it and say why not."""
+        """Do `step` to get into `state`, or `undo` it and say that `what` failed, and why."""
         try:
             step()
         except (ConfigError, BackendUnavailable, ParameterException) as error:
@@ -156,7 +160,7 @@ class PreprocessorNode(LifecycleNode):
             return SUCCESS
         if undo is not None:
             undo()
-        self.problem = f'Can not become {state}. {problem}'
+        self.problem = f'Can not {what}: {problem}'
         if self.context.ok():  # else it is a shutdown that got in between, which is no problem
             self.get_logger().error(self.problem)
         return FAILURE

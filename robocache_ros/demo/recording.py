@@ -25,8 +25,7 @@ _COLOURS = np.array(
 _NO_VALUE = (128, 128, 128)
 
 NO_RERUN = (
-    'this needs the Rerun viewer, which this Python does not have: '
-    'pip install "robocache_ros[demo]", or pip install "rerun-sdk>=0.23"'
+    'this needs the Rerun viewer, which this Python does not have: pip install "rerun-sdk>=0.23"'
 )
 
 
@@ -66,22 +65,23 @@ class Recording:
 
     def cloud(self, stamp_ns: int, points: FloatArray) -> None:
         """Show points [N, 3], thinned out evenly if there are too many."""
-        step = -(-len(points) // MAX_POINTS) or 1
+        shown = points[_thinned(len(points))]
         self._log(
             stamp_ns,
             'world/cloud',
-            self._rerun.Points3D(points[::step], radii=0.02, colors=[200, 200, 200]),
+            self._rerun.Points3D(shown, radii=0.02, colors=[200, 200, 200]),
         )
 
     def voxels(
         self, stamp_ns: int, centers: FloatArray, size: Sequence[float], values: AnyArray
     ) -> None:
-        """Show voxels [M, 3] of one `size` (x, y, z), coloured by `values` [M]."""
+        """Show voxels [M, 3] of a `size` (x, y, z), coloured by `values` [M]; thinned out too."""
+        shown = _thinned(len(centers))
         boxes = self._rerun.Boxes3D(
-            centers=centers[:MAX_POINTS],
+            centers=centers[shown],
             # Not quite full size, so that neighbours can be told apart.
-            half_sizes=np.tile(np.asarray(size) * 0.48, (min(len(centers), MAX_POINTS), 1)),
-            colors=colours(values[:MAX_POINTS]),
+            half_sizes=np.tile(np.asarray(size) * 0.48, (len(centers[shown]), 1)),
+            colors=colours(values[shown]),
             fill_mode='solid',
         )
         self._log(stamp_ns, 'world/voxels', boxes)
@@ -107,6 +107,11 @@ class Recording:
     def _log(self, stamp_ns: int, path: str, what: Any) -> None:
         self._stream.set_time('stamp', timestamp=np.datetime64(stamp_ns, 'ns'))
         self._stream.log(path, what)
+
+
+def _thinned(n: int) -> slice:
+    """Choose at most MAX_POINTS of n things, evenly."""
+    return slice(None, None, -(-n // MAX_POINTS) or 1)
 
 
 def colours(values: AnyArray) -> npt.NDArray[np.uint8]:

@@ -123,7 +123,7 @@ def problems(report: Mapping[str, Any]) -> list[str]:
         if messages == 0:
             found.append(f'No {name} came out.')
         elif triggers and messages != triggers:
-            found.append(f'{name}: {messages} messages for {triggers} messages of the trigger.')
+            found.append(f'{name}: {messages} sent for {triggers} of the trigger.')
     for name, source in report['sources'].items():
         found += _source_problems(name, source)
     return found
@@ -134,11 +134,11 @@ def _source_problems(name: str, source: Mapping[str, Any]) -> list[str]:
     if source['published'] is not None and source['published'] != source['received']:
         found.append(f'{name}: {source["published"]} sent, {source["received"]} received.')
     if source['lost_transport']:
-        found.append(f'{name}: the middleware reports {source["lost_transport"]} lost messages.')
+        found.append(f'{name}: {source["lost_transport"]} lost, the middleware reports.')
     for reason, count in source['dropped'].items():
         found.append(f'{name}: {count} dropped ({reason}).')
     if unaccounted(source):
-        found.append(f'{name}: {unaccounted(source)} messages are not accounted for.')
+        found.append(f'{name}: {unaccounted(source)} not accounted for.')
     return found
 
 

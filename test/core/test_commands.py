@@ -40,6 +40,19 @@ def test_help_names_every_command(capsys):
     assert all(f'\n  {name} ' in shown for name in COMMANDS)
 
 
+def test_without_a_command_it_prints_the_help(capsys):
+    assert main([]) == 2
+    assert '\n  monitor ' in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    words = [sys.executable, '-m', 'robocache_ros', 'schema']
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b''
+    assert process.wait(timeout=60) == 1
+
+
 def test_version_is_printed(capsys):
     with pytest.raises(SystemExit, match='0'):
         main(['--version'])
@@ -57,7 +70,7 @@ def test_command_that_needs_ros_says_how_to_get_it(command):
     argv = [sys.executable, '-c', WITHOUT_ROS, command]
     result = subprocess.run(argv, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert 'pip install "robocache_ros[ros]"' in result.stderr
+    assert "pip install '.[ros]'" in result.stderr
     assert 'Traceback' not in result.stderr
 
 

@@ -58,6 +58,17 @@ def test_a_cloud_is_thinned_out_evenly(recorded):
     assert 'Points3D:positions' in recorded(lambda r: r.cloud(T_NS, points[:0]))['/world/cloud']
 
 
+def test_voxels_are_thinned_out_evenly(recorded):
+    centers = np.zeros((2 * MAX_POINTS + 1, 3), np.float32)
+    centers[:, 0] = np.arange(len(centers))
+    values = centers[:, 0]
+    box = recorded(lambda r: r.voxels(T_NS, centers, [1.0, 1.0, 1.0], values))['/world/voxels']
+    x = np.array(box['Boxes3D:centers'][0])[:, 0]
+    assert MAX_POINTS / 2 < len(x) <= MAX_POINTS
+    assert set(np.diff(x)) == {3.0}
+    assert len(box['Boxes3D:colors'][0]) == len(box['Boxes3D:half_sizes'][0]) == len(x)
+
+
 def test_curves_have_names(recorded):
     def fill(recording):
         recording.arrange(['imu/velocity'])

@@ -113,9 +113,9 @@ def test_everything_that_is_wrong_is_said():
     assert problems(report) == [
         'No features came out.',
         'lidar: 9 sent, 6 received.',
-        'lidar: the middleware reports 2 lost messages.',
+        'lidar: 2 lost, the middleware reports.',
         'lidar: 1 dropped (late).',
-        'lidar: 1 messages are not accounted for.',
+        'lidar: 1 not accounted for.',
     ]
     lines = summary(report, ['source imu: no publisher'])
     assert lines[0].startswith('Not all is well')
@@ -126,8 +126,8 @@ def test_a_frame_that_is_missing_is_said():
     seen = good_run()
     seen.trigger_sent_ns[6] = 600 * MS
     assert problems(build_report(seen, {})) == [
-        'voxels: 5 messages for 6 messages of the trigger.',
-        'features: 5 messages for 6 messages of the trigger.',
+        'voxels: 5 sent for 6 of the trigger.',
+        'features: 5 sent for 6 of the trigger.',
     ]
 
 
