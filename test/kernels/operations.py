@@ -24,11 +24,11 @@ from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.codec.cloud import CloudView, decode_cloud
 from robocache_ros.codec.image import ENCODINGS, ImageView
 from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
-from robocache_ros.resampling import Stream
+from robocache_ros.interop import DeviceArray
+from robocache_ros.resampling import Stream, stored_dtype
 
 N = 500  # points: two blocks, the last not full
 STATISTICS = ('count', 'centroid', 'mean_v', 'min_v', 'max_v', 'sum_v')
-RGB = ('rgb8', 'bayer_rggb8')
 SEC = 1_000_000_000
 
 
@@ -76,17 +76,36 @@ def _streams():
     ]
 
 
+def _wide():
+    """A stream of rows that are no multiple of 16 bytes."""
+    rng = np.random.default_rng(5)
+    values = rng.normal(size=(2, 20, 5)).astype(np.float32)
+    return Stream(_streams()[0].times[:, :20], values, 'linear', dtype='float32')
+
+
+def _on_device(backend, streams):
+    """Streams whose values a kernel reads where they are; NumPy takes them as they come."""
+    if isinstance(backend, NumpyBackend):
+        return streams
+    return [_located(stream) for stream in streams]
+
+
+def _located(stream):
+    dtype = stored_dtype(stream.values, stream.dtype)
+    # From twice as wide a type where there is one, and in another order.
+    stored = stream.values.astype(np.float64) if dtype == 'float32' else stream.values
+    stored = np.asfortranarray(stored)
+    place = stored.ctypes.data, stored.shape, stored.strides, stored.dtype
+    return stream._replace(values=DeviceArray(*place, 0, stored, stored.copy), dtype=dtype)
+
+
 def _targets(count=6):
     return np.sort(np.random.default_rng(4).integers(0, SEC, (2, count)), axis=1)
 
 
 def _images(backend):
-    encodings = ('mono8', 'mono16', 'rgb8', 'bgra8', 'bayer_rggb8', '32FC1')
-    return [
-        backend.image_grid(_image(encoding), 3, 4, channels)
-        for encoding in encodings
-        for channels in (('mono', 'rgb') if encoding in RGB else ('mono',))
-    ]
+    kinds = (('mono16', 'mono'), ('rgb8', 'rgb'), ('bayer_rggb8', 'mono'), ('32FC1', 'mono'))
+    return [backend.image_grid(_image(encoding), 3, 4, channels) for encoding, channels in kinds]
 
 
 OPERATIONS = {
@@ -117,6 +136,10 @@ OPERATIONS = {
             backend.resample(s.times, s.values, _targets(2), s.rule, s.max_gap_ns, dtype=s.dtype)
             for s in _streams()
         ),
+    ],
+    'fusion of values on the device': lambda backend: [
+        backend.fuse(_on_device(backend, _streams()), _targets()),
+        backend.fuse(_on_device(backend, [_wide()]), _targets()),
     ],
     'images': _images,
 }
