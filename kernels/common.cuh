@@ -25,9 +25,10 @@ typedef long long i64;
 typedef unsigned long long u64;
 
 #ifndef ROBOCACHE_SHIM
-// A kernel `name` of at most `threads` threads a block, with `job` in scope.
-#define KERNEL(name, Job, threads) \
-  extern "C" __global__ void __launch_bounds__(threads) name(const Job* __restrict__ job)
+// A kernel `name` with `job` in scope: KERNEL(name, Job, most threads a block), and where the
+// assembler would rather spill than hold fewer, so many blocks at once on a multiprocessor.
+#define KERNEL(name, Job, ...) \
+  extern "C" __global__ void __launch_bounds__(__VA_ARGS__) name(const Job* __restrict__ job)
 // Dynamic shared memory as an array; once in a kernel.
 #define DYNAMIC_SHARED(type, name)                          \
   extern __shared__ __align__(16) u8 dynamic_shared_bytes[]; \

@@ -17,12 +17,12 @@
 // ones, up to 2^36 cells, begin with blocks of cells and refine the occupied ones, twice at most:
 // 6 or 8 launches; no table is larger than 2^26 or 32 bits per point.
 //
-// Bytes, with N points of S bytes, C cells, M voxels of R bytes and rows of W bytes (500 k points of
-// 22 bytes, 0.1 m cells, count, centroid, one mean: 11 MB message, 5 MB table, 134 k x 40 bytes):
+// Bytes, with N points of S bytes, C cells, M voxels of R bytes and rows of W bytes (500 k points
+// of 22 bytes, 42 M cells, count, centroid, one mean: 11 MB message, 5 MB table, 134 k x 40 bytes):
 // clear C/8; mark reads N S, writes 12 N and touches the table at random; spread reads C/8 and
-// writes C/64 + 8 M + R M; accumulate reads 12 N, fields from N S, and adds to M R at random; finish
-// reads R M and writes W M, across the bus where rows go to the host. All but the message and the
-// rows stays in the L2 cache of larger GPUs.
+// writes C/64 + 8 M + R M; accumulate reads 12 N and fields from N S, and adds to M R at random,
+// once per run of neighbours; finish reads R M and writes W M, across the bus where rows go to the
+// host. All but the message and the rows stays in the L2 cache of larger GPUs.
 //
 // Sums are of integers, least and greatest values of integers in the order of the floats: atomics
 // in any order give the same bits.
@@ -30,6 +30,7 @@
 #include "common.cuh"
 
 #define THREADS 256
+#define BLOCKS 4                  // on a multiprocessor at once: 1024 threads of 64 registers
 #define OUTSIDE 0xffffffffu       // key of a point that is in no cell
 #define MAX_LEVELS 3
 #define MAX_FIELDS 13
@@ -50,11 +51,11 @@ struct __align__(16) Block {
 
 struct VoxelLevel {
   u64 blocks;  // Block[tiles * THREADS]
-  u64 bases;  // u32[tiles * THREADS]: occupied cells before each block
-  u64 sums;   // u32[tiles]: occupied cells in each tile
-  u64 cells;  // i64[ranks]: the cells, ascending, as linear index in the grid >> shift
-  i32 bits;   // a cell is a rank of the level before << bits | so many bits of the index
-  i32 shift;  // bits of the index that levels to come add
+  u64 bases;   // u32[tiles * THREADS]: occupied cells before each block
+  u64 sums;    // u32[tiles]: occupied cells in each tile
+  u64 cells;   // i64[ranks]: the cells, ascending, as linear index in the grid >> shift
+  i32 bits;    // a cell is a rank of the level before << bits | so many bits of the index
+  i32 shift;   // bits of the index that levels to come add
 };
 
 // Slots of a record: sums in units of 8 bytes, all others of 4; all begin as 0.
@@ -165,10 +166,10 @@ static __device__ __forceinline__ u32 rank_of(const VoxelLevel& level, u32 key) 
   return rank + __popcll(block.words[at] & ((1ull << (key & 63)) - 1));
 }
 
-KERNEL(mark, VoxelJob, THREADS) {
+KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   __shared__ u32 parts[THREADS / 32];
   const Points& points = job->points;
-  const VoxelLevel level = job->levels[0];
+  const VoxelLevel& level = job->levels[0];
   const bool centroid = job->centroid;
   u32* keys = reinterpret_cast<u32*>(job->keys);
   u32* lows = reinterpret_cast<u32*>(job->lows);
@@ -228,8 +229,11 @@ static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 numbe
   for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
 }
 
-// Index of a cell, from that of the coarse cell of its rank.
-static __device__ __forceinline__ i64 refined(const i64* coarse, u32 key, i32 bits) {
+// Index of a cell >> the shift of its level, from that of the coarse cell of its rank.
+static __device__ __forceinline__ i64 index_of(const VoxelJob* job, i32 number, u32 key) {
+  if (number == 0) return key;
+  const i64* coarse = reinterpret_cast<const i64*>(job->levels[number - 1].cells);
+  const i32 bits = job->levels[number].bits;
   return (coarse[key >> bits] << bits) | (key & ((1u << bits) - 1));
 }
 
@@ -239,7 +243,6 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
   __shared__ u32 parts[THREADS / 32];
   const VoxelLevel level = job->levels[number];
   i64* cells = reinterpret_cast<i64*>(level.cells);
-  const i64* coarse = reinterpret_cast<const i64*>(job->levels[max(number - 1, 0)].cells);
   VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
   const u32 tiles = tiles_of(number == 0 ? job->table
                                          : counts->ranks[number - 1] << level.bits);
@@ -268,7 +271,7 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
     for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) {
       for (u64 rest = bits.words[k]; rest != 0; rest &= rest - 1) {
         const u32 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
-        cells[rank++] = number == 0 ? key : refined(coarse, key, level.bits);
+        cells[rank++] = index_of(job, number, key);
       }
     }
     before += in_tile;
@@ -276,9 +279,9 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
   clear_next(job, number, all);
 }
 
-KERNEL(spread_0, VoxelJob, THREADS) { spread(job, 0); }
-KERNEL(spread_1, VoxelJob, THREADS) { spread(job, 1); }
-KERNEL(spread_2, VoxelJob, THREADS) { spread(job, 2); }
+KERNEL(spread_0, VoxelJob, THREADS, BLOCKS) { spread(job, 0); }
+KERNEL(spread_1, VoxelJob, THREADS, BLOCKS) { spread(job, 1); }
+KERNEL(spread_2, VoxelJob, THREADS, BLOCKS) { spread(job, 2); }
 
 static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
   const VoxelLevel coarse = job->levels[number - 1], level = job->levels[number];
@@ -293,8 +296,8 @@ static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
   }
 }
 
-KERNEL(refine_1, VoxelJob, THREADS) { refine(job, 1); }
-KERNEL(refine_2, VoxelJob, THREADS) { refine(job, 2); }
+KERNEL(refine_1, VoxelJob, THREADS, BLOCKS) { refine(job, 1); }
+KERNEL(refine_2, VoxelJob, THREADS, BLOCKS) { refine(job, 2); }
 
 // ---- values
 
@@ -313,8 +316,8 @@ static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
 // one voxel would wait for each other at every addition.
 struct Target {
   u64* record;
-  bool adds;    // there is a record, and the lane is the first of its run
-  u32 end;      // one behind the last lane of the run
+  bool adds;      // there is a record, and the lane is the first of its run
+  u32 end;        // one behind the last lane of the run
   u32 doublings;  // that cover the longest run of the warp
 };
 
@@ -397,7 +400,7 @@ static __device__ __forceinline__ void add_value(const VoxelField& field, const 
   }
 }
 
-KERNEL(accumulate, VoxelJob, THREADS) {
+KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
   __shared__ u32 left_out[3 * MAX_FIELDS];
   if (threadIdx.x < 3 * MAX_FIELDS) left_out[threadIdx.x] = 0;
   __syncthreads();
@@ -490,7 +493,7 @@ static __device__ __forceinline__ float value_of_column(const VoxelJob* job,
   return static_cast<float>(total * column.resolution);
 }
 
-KERNEL(finish, VoxelJob, THREADS) {
+KERNEL(finish, VoxelJob, THREADS, BLOCKS) {
   const VoxelTotals* counts = reinterpret_cast<const VoxelTotals*>(job->counts);
   const i32 last = job->level_count - 1;
   const i64 rows = min(static_cast<i64>(counts->ranks[last]), job->rows);

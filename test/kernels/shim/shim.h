@@ -97,11 +97,15 @@ T of_bits(unsigned long long bits) {
 #include "fibres.h"
 #endif
 
-#define KERNEL(name, Job, threads)                                                          \
+namespace shim {
+constexpr unsigned first(unsigned threads, unsigned = 0) { return threads; }
+}  // namespace shim
+
+#define KERNEL(name, Job, ...)                                                              \
   static void name(const Job* __restrict__ job);                                            \
   extern "C" __attribute__((visibility("default"))) int shim_##name(const shim::Call* call) { \
     return shim::run({#name, [](const void* given) { name(static_cast<const Job*>(given)); }, \
-                      threads},                                                             \
+                      shim::first(__VA_ARGS__)},                                            \
                      *call);                                                                \
   }                                                                                         \
   static void name([[maybe_unused]] const Job* __restrict__ job)
