@@ -7,6 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,6 +239,21 @@ def test_a_result_stays_what_it_is_when_more_is_computed(torch, rows):
     for shift in (0.3, 0.6, 0.9):
         voxelize(torch.from_numpy(rows + np.float32(shift)), **ASKED)
     assert [bits(array) for array in arrays(held).values()] == before
+
+
+def test_the_example_of_the_readme_runs(torch):
+    readme = (Path(__file__).resolve().parents[2] / 'README.md').read_text()
+    example = readme.split('## On arrays')[1].split('```python\n')[1].split('```')[0]
+    names = {}
+    exec(example, names)
+    assert isinstance(names['voxels'].columns['mean_i'], torch.Tensor)
+    assert names['voxels'].stats.used == int(names['voxels'].count.sum()) > 0
+    assert (names['grid'].shape, names['bits'].shape) == (
+        (16, 128, 128, 1),
+        (16 * 128 * 128 // 8,),
+    )
+    assert int((names['grid'] > 0).sum()) == len(names['voxels'])
+    assert (names['table'].values.shape, names['table'].valid.all()) == ((8, 24, 10), True)
 
 
 # -- anything that speaks DLPack ------------------------------------------------------------
