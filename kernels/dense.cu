@@ -7,12 +7,12 @@
 //   clear, count                      reads N points, writes 4 bytes a cell, one add a point
 //   clear, occupy_bytes               the same with 1 byte a cell
 //   clear, occupy_bits                the same with 1 bit a cell
-// All other columns need 4 to 30 bytes of sums a cell, which would cost more traffic than the
-// output. So the points are sorted by the block that will own their cell, whose sums then lie in
+// All other columns need sums, which are larger than what is made of them and would have to be
+// cleared, added to and read all over memory. So the points are sorted by the block that will own their cell, whose sums then lie in
 // shared memory, and every cell of the output is written once, in order, without a clear:
 //   clear 4 bytes a share, sort_count, sort_place, sort_move, reduce
-//   reads N points two or three times (they stay in L2), writes and reads 24 bytes a point and
-//   4 bytes a cell and column
+//   reads N points two or three times and moves 48 bytes a point between launches, mostly within
+//   L2; writes 4 bytes a cell and column
 // `copy` brings a grid to memory of the host.
 //
 // The cells of one block are its share: of 2^share_bits shares each has one chunk of 32 cells from
@@ -70,6 +70,7 @@ struct DenseJob {
   i32 centroid;     // six words: halves of the sums along x, y, z; 0: none
   i32 share_bits;
   i32 chunks_each;  // chunks in a share
+  i32 shared_counts;  // 1: a block can count the points of each share in its shared memory
 };
 
 // Where a point goes: its cell (OUTSIDE: nowhere), and how many of its share are before it.
@@ -199,20 +200,44 @@ static __device__ __forceinline__ u32 local_of(const DenseJob* job, u32 cell) {
   return ((cell / CHUNK) >> job->share_bits) * CHUNK + cell % CHUNK;
 }
 
-// Parallel over points. Finds the cell of each, and its rank among the points of its share.
-KERNEL(sort_count, DenseJob, 256) {
+// A block per piece of the points, side by side. Finds the cell of each, and its rank among the
+// points of its share: first within the piece, by counts in shared memory, u32[shares], then after
+// the pieces that were quicker. Few counters would be crowded: all points of all blocks add to
+// them. Where they are too many for shared memory (shared_counts 0), there is no such crowd.
+KERNEL(sort_count, DenseJob, 512) {
+  DYNAMIC_SHARED(u32, in_piece);
   Place* places = reinterpret_cast<Place*>(job->places);
   u32* counts = reinterpret_cast<u32*>(job->counts);
-  const i64 n = job->points.n;
-  for EACH_POINT_OF_WARPS(i, n) {
+  const u32 shares = 1u << job->share_bits;
+  const i64 turns = (job->points.n + STRIDE - 1) / STRIDE;
+  const i64 begin = blockIdx.x * turns * blockDim.x;
+  const i64 end = min(begin + turns * blockDim.x, job->points.n);
+  if (job->shared_counts) {
+    for (u32 share = threadIdx.x; share < shares; share += blockDim.x) in_piece[share] = 0;
+    __syncthreads();
+  }
+  for (i64 i = begin + threadIdx.x; i - LANE < end; i += blockDim.x) {
     Place place;
     place.cell = cell_at(job->points, i);
     const u32 share = place.cell == OUTSIDE ? OUTSIDE : share_of(job, place.cell);
     const Run run = run_of(share);
     u32 before = 0;
-    if (share != OUTSIDE && run.first == LANE) before = atomicAdd(counts + share, run.length);
+    if (share != OUTSIDE && run.first == LANE) {
+      before = job->shared_counts ? atomicAdd(in_piece + share, run.length)
+                                  : atomicAdd(counts + share, run.length);
+    }
     place.rank = __shfl_sync(FULL_WARP, before, run.first) + LANE - run.first;
-    if (i < n) places[i] = place;
+    if (i < end) places[i] = place;
+  }
+  if (!job->shared_counts) return;
+  __syncthreads();
+  for (u32 share = threadIdx.x; share < shares; share += blockDim.x) {
+    if (in_piece[share] != 0) in_piece[share] = atomicAdd(counts + share, in_piece[share]);
+  }
+  __syncthreads();
+  for (i64 i = begin + threadIdx.x; i < end; i += blockDim.x) {
+    const u32 cell = places[i].cell;
+    if (cell != OUTSIDE) places[i].rank += in_piece[share_of(job, cell)];
   }
 }
 

@@ -104,6 +104,13 @@ def test_shares_of_any_number_and_size_make_one_grid(kernels):
     assert max(step.shared_bytes for step in device.launches()) <= shared_bytes // 2
 
 
+def test_shares_too_many_to_be_counted_in_shared_memory_are_counted_outside(grids, monkeypatch):
+    monkeypatch.setattr(dense, '_MOST_SHARED_COUNTS', 15)
+    assert_equal(grids, [scan(5000)], spec_of(grid_of((16, 16, 16)), ALL))
+    (count,) = (s for s in grids._staging.device.launches() if s.kernel == 'dense.sort_count')
+    assert count.shared_bytes == 0
+
+
 def test_shares_spread_a_floor_and_a_wall_over_the_blocks():
     device = CpuDevice(multiprocessors=16)
     grids = made(device)
@@ -115,6 +122,7 @@ def test_shares_spread_a_floor_and_a_wall_over_the_blocks():
         assert_equal(grids, [view], spec_of(grid, ['count', 'mean_x']))
         job = np.frombuffer(grids._staging._host.at_least(1).array, dense.DENSE_JOB, 1)[0]
         shares = 1 << int(job['share_bits'])
+        assert 4 * shares in {step.shared_bytes for step in device.launches()}
         scratch = grids._scratch.at_least(1)
         begin = int(job['counts']) - scratch.address
         counts = scratch.array[begin : begin + 4 * shares].view(np.uint32)

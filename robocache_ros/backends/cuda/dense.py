@@ -30,6 +30,9 @@ WINDOW_BYTES = 64 * 2**20  # of pinned memory; larger grids come to the host in 
 _EXACT_FLOATS = 2**24  # a float32 counts so far one by one
 _COPIED_AT_ONCE = 16  # bytes
 _THREADS = 256
+_SORT_THREADS = 512
+_SORT_BLOCKS_PER_MULTIPROCESSOR = 3
+_MOST_SHARED_COUNTS = 2**13  # 32 KiB
 _REDUCE_THREADS = 512
 _BLOCKS_PER_MULTIPROCESSOR = 8
 _REDUCE_BLOCKS_PER_MULTIPROCESSOR = 64  # more shares than that take turns
@@ -151,8 +154,8 @@ class DenseGrids:
         return clear, self._over(n, 'dense.count_integers'), floats
 
     def _reduce(self, job: Any, n: int, cells: int) -> Steps:
-        device = self._staging.device
-        shares = Shares.of(cells, int(job['word_count']), device)
+        multiprocessors = self._staging.device.multiprocessors
+        shares = Shares.of(cells, int(job['word_count']), self._staging.device)
         spans, points = Spans(), bucket(n, _LEAST_POINTS)
         offsets = {
             'counts': spans.add(4 * (shares.number + 1)),
@@ -164,10 +167,12 @@ class DenseGrids:
         for name, offset in offsets.items():
             job[name] = base + offset
         job['share_bits'], job['chunks_each'] = shares.bits, shares.chunks_each
-        blocks = min(shares.number, _REDUCE_BLOCKS_PER_MULTIPROCESSOR * device.multiprocessors)
+        job['shared_counts'] = counted = shares.number <= _MOST_SHARED_COUNTS
+        pieces = min(points // _SORT_THREADS, _SORT_BLOCKS_PER_MULTIPROCESSOR * multiprocessors)
+        blocks = min(shares.number, _REDUCE_BLOCKS_PER_MULTIPROCESSOR * multiprocessors)
         return (
             Clear(base + offsets['counts'], 4 * (shares.number + 1)),
-            self._over(n, 'dense.sort_count'),
+            Launch('dense.sort_count', pieces, _SORT_THREADS, 4 * shares.number * counted),
             self._over(shares.number, 'dense.sort_place'),
             self._over(n, 'dense.sort_move'),
             Launch('dense.reduce', blocks, _REDUCE_THREADS, shares.shared_bytes),

@@ -261,5 +261,6 @@ DENSE_JOB = _struct(
         ('centroid', 'i4'),
         ('share_bits', 'i4'),
         ('chunks_each', 'i4'),
+        ('shared_counts', 'i4'),
     ]
 )
