@@ -228,7 +228,11 @@ def source_types(flat: Mapping[str, Any]) -> dict[str, str]:
     for name in names:
         with problems.collected():
             about = type_parameter(name)
-            types[name] = about.parse(flat.get(about.name, about.default))
+            given = flat.get(about.name, about.default)
+            if given is None:
+                problems.check(False, f'{about.name} is missing: set it to {about.allowed}')
+            else:
+                types[name] = about.parse(given)
     problems.refuse()
     return types
 

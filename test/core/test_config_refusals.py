@@ -78,7 +78,7 @@ REFUSED = {
     'the same source twice': ({'sources': ['lidar', 'lidar']}, ['sources', "['lidar'] twice"]),
     'no type': (
         {'sources': ['lidar', 'rear']},
-        ['rear.type must be one of pointcloud2, image, imu, joint_state', 'nothing'],
+        ['rear.type is missing: set it to one of pointcloud2, image, imu, joint_state'],
     ),
     'voxels of a camera': (
         {'voxels.sources': ['camera']},
