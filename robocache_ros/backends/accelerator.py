@@ -156,7 +156,8 @@ class Accelerator:
             self.crossover = self._tune(cuda, self._closed.is_set)
         except (OutOfResources, MemoryError) as error:
             self.opening.failed(str(error))
-            _log.warning('CUDA could not start, and will be tried again: %s', error)
+            cause = self.opening.cause  # not the error, which refers to memory of the device
+            _log.warning('CUDA could not start, and will be tried again: %s', cause)
             _close(cuda)
         except DeviceError as error:
             self._cuda = cuda
@@ -180,8 +181,8 @@ class Accelerator:
             raise Refused(Reason.OVER_GPU_LIMIT) from None
         except (OutOfResources, MemoryError) as error:
             breaker.failed(str(error))
-            pause = f'{breaker.wait_sec:.0f} s'
-            _log.warning('%s is computed on NumPy for %s: %s', op, pause, error)
+            pause_sec, cause = round(breaker.wait_sec), breaker.cause
+            _log.warning('%s is computed on NumPy for %d s: %s', op, pause_sec, cause)
             raise Refused(Reason.GPU_RESOURCES) from None
         except DeviceError as error:
             self._give_up(Reason.GPU_LOST, error, str(error))
