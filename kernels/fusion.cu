@@ -54,11 +54,11 @@ struct FusionJob {
 
 // What a target finds in its stream: see _find_brackets and _settle of the specification.
 struct Bracket {
-  i32 lower;
-  i32 upper;
-  float weight;
-  float age;
+  i32 lower;  // first sample used
+  i32 upper;  // last sample used
   bool valid;
+  i64 dt;   // ns since the sample at or before the target; negative before the first one
+  i64 gap;  // ns from there to the next sample; 0 on an exact hit and outside the samples
 };
 
 // ---- times
@@ -87,34 +87,36 @@ static __device__ __forceinline__ i32 count_until(const i64* times, i32 samples,
 
 static __device__ __forceinline__ Bracket bracket(const Strip& strip, const i64* times, i64 target,
                                                   i32 lane) {
-  const i32 lower = max(count_until(times, strip.samples, target, lane) - 1, 0);
-  const i64 t0 = times[lower];
-  const i64 dt = target - t0;  // negative before the first sample
-  const i32 upper = min(lower + (dt > 0 ? 1 : 0), strip.samples - 1);
-  const i64 gap = times[upper] - t0;  // 0 on an exact hit and outside the samples
-  const bool inside = static_cast<u64>(dt) <= static_cast<u64>(gap);
-  const bool close = gap <= strip.max_gap_ns;
-  const i64 nearer = dt < gap - dt ? dt : gap - dt;
-  const i32 nearest = dt > nearer ? upper : lower;  // the earlier one when tied
+  const i32 before = max(count_until(times, strip.samples, target, lane) - 1, 0);
+  const i32 next = min(before + 1, strip.samples - 1);
+  const i64 t0 = times[before], t1 = times[next];
   Bracket found;
-  found.lower = lower;
-  found.upper = upper;
+  found.dt = target - t0;
+  found.gap = found.dt > 0 ? t1 - t0 : 0;
+  found.lower = before;
+  found.upper = found.dt > 0 ? next : before;
+  const bool inside = static_cast<u64>(found.dt) <= static_cast<u64>(found.gap);
+  const bool close = found.gap <= strip.max_gap_ns;
+  const i64 after = found.gap - found.dt;
+  const i64 nearer = found.dt < after ? found.dt : after;
+  const i32 nearest = found.dt > nearer ? found.upper : before;  // the earlier one when tied
   found.valid = inside && close;
-  found.age = static_cast<float>(static_cast<double>(dt) / 1e9);
   if (strip.rule == HOLD) {
-    found.upper = lower;
-    found.valid = static_cast<u64>(dt) <= static_cast<u64>(strip.max_gap_ns);
+    found.upper = before;
+    found.valid = static_cast<u64>(found.dt) <= static_cast<u64>(strip.max_gap_ns);
   } else if (strip.rule == NEAREST) {
     found.lower = found.upper = nearest;
     found.valid = inside && nearer <= strip.max_gap_ns;
   } else if (!close) {
     found.lower = found.upper = nearest;
   }
-  // A product and no choice: what is before the first sample gets the weight -0.
-  const double divisor = static_cast<double>(gap > 1 ? gap : 1);
-  found.weight = static_cast<float>(static_cast<double>(dt) / divisor) *
-                 (found.valid ? 1.0f : 0.0f);
   return found;
+}
+
+// Of the upper sample. A product and no choice: before the first sample it is -0.
+static __device__ __forceinline__ float weight_of(const Bracket& found) {
+  const double gap = static_cast<double>(found.gap > 1 ? found.gap : 1);
+  return static_cast<float>(static_cast<double>(found.dt) / gap) * (found.valid ? 1.0f : 0.0f);
 }
 
 // ---- values
@@ -154,12 +156,13 @@ static __device__ __forceinline__ Word load(const u8* row, i32 i) {
   return reinterpret_cast<const Word*>(row)[i];
 }
 
-// The bits of a lane's columns in the rows of both samples: all loads before the first use.
+// The bits of a lane's columns in the rows of both samples; of quaternions all lanes have all.
 template <class Value, class Quad>
 static __device__ __forceinline__ void load_pair(const Strip& strip, const u8* lower,
                                                  const u8* upper, i32 lane, u32 (&a)[4],
                                                  u32 (&b)[4]) {
   if (strip.quads) {
+    lane = min(lane, strip.columns / 4 - 1);
     const Quad from = load<Quad>(lower, lane), to = load<Quad>(upper, lane);
     unpack(from, a);
     unpack(to, b);
@@ -167,21 +170,16 @@ static __device__ __forceinline__ void load_pair(const Strip& strip, const u8* l
   }
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
-    const i32 column = min(column_of(strip, lane, k), strip.columns - 1);
-    a[k] = load<Value>(lower, column);
-    b[k] = load<Value>(upper, column);
+    const i32 column = strip.rule == SLERP ? k : column_of(strip, lane, k);
+    a[k] = load<Value>(lower, min(column, strip.columns - 1));
+    b[k] = load<Value>(upper, min(column, strip.columns - 1));
   }
 }
 
-// The columns of a lane from the rows of both samples.
-static __device__ __forceinline__ void blend(const Strip& strip, const u8* lower, const u8* upper,
-                                             float weight, i32 lane, float (&out)[4]) {
-  u32 a[4], b[4];
-  if (strip.format == AS_FLOAT32) {
-    load_pair<u32, Words4>(strip, lower, upper, lane, a, b);
-  } else {
-    load_pair<u16, Words2>(strip, lower, upper, lane, a, b);
-  }
+static __device__ __forceinline__ void blend(const Strip& strip, const u32 (&a)[4],
+                                             const u32 (&b)[4], const Bracket& found,
+                                             float (&out)[4]) {
+  const float weight = weight_of(found);
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
     out[k] = widen(a[k], strip.format);
@@ -192,18 +190,17 @@ static __device__ __forceinline__ void blend(const Strip& strip, const u8* lower
   }
 }
 
-// The same of a quaternion: every lane makes all of it and keeps its own column.
-static __device__ __forceinline__ void blend_quaternions(const Strip& strip, const u8* lower,
-                                                         const u8* upper, float weight, i32 lane,
-                                                         float (&out)[4]) {
-  double a[4], b[4], mixed[4];
+// Every lane makes the whole quaternion and keeps its own column.
+static __device__ __forceinline__ void blend_quaternions(const Strip& strip, const u32 (&a)[4],
+                                                         const u32 (&b)[4], const Bracket& found,
+                                                         i32 lane, float (&out)[4]) {
+  double first[4], second[4], mixed[4];
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
-    const bool wide = strip.format == AS_FLOAT32;
-    a[k] = widen(wide ? load<u32>(lower, k) : load<u16>(lower, k), strip.format);
-    b[k] = widen(wide ? load<u32>(upper, k) : load<u16>(upper, k), strip.format);
+    first[k] = widen(a[k], strip.format);
+    second[k] = widen(b[k], strip.format);
   }
-  slerp(a, b, weight, mixed);
+  slerp(first, second, weight_of(found), mixed);
   const double even = lane & 2 ? mixed[2] : mixed[0];
   const double uneven = lane & 2 ? mixed[3] : mixed[1];
   out[0] = static_cast<float>(lane & 1 ? uneven : even);
@@ -238,8 +235,9 @@ static __device__ __forceinline__ void store(const Strip& strip, u8* row, i32 fo
 static __device__ __forceinline__ void report(const FusionJob& job, const Strip& strip, i32 row,
                                               const Bracket& found) {
   const i64 at = static_cast<i64>(row) * job.streams + strip.stream;
+  const float age = static_cast<float>(static_cast<double>(found.dt) / 1e9);
   reinterpret_cast<u8*>(job.valid)[at] = found.valid ? 1 : 0;
-  reinterpret_cast<float*>(job.age)[at] = found.age;
+  reinterpret_cast<float*>(job.age)[at] = strip.samples > 0 ? age : NEVER_SEEN_AGE_SEC;
   if (job.lower != 0) {
     reinterpret_cast<i64*>(job.lower)[at] = found.lower;
     reinterpret_cast<i64*>(job.upper)[at] = found.upper;
@@ -249,28 +247,33 @@ static __device__ __forceinline__ void report(const FusionJob& job, const Strip&
 static __device__ __forceinline__ void fuse_row(const FusionJob& job, const Strip& strip, i32 row,
                                                 i32 lane) {
   const i64 target = reinterpret_cast<const i64*>(job.targets)[row];
-  const i64 before = static_cast<i64>(row / job.targets_each) * strip.samples;
-  const bool has_columns = column_of(strip, lane, 0) < strip.columns;
-  Bracket found = {-1, -1, 0.0f, NEVER_SEEN_AGE_SEC, false};
+  const i64 first = static_cast<i64>(row / job.targets_each) * strip.samples;
+  Bracket found = {-1, -1, false, 0, 0};
   float values[4] = {strip.rule == SLERP && lane == 3 ? 1.0f : 0.0f, 0.0f, 0.0f, 0.0f};
   if (strip.samples > 0) {
-    found = bracket(strip, reinterpret_cast<const i64*>(strip.times) + before, target, lane);
+    found = bracket(strip, reinterpret_cast<const i64*>(strip.times) + first, target, lane);
+  }
+  if (strip.samples > 0 && strip.columns > 0) {
     const i64 row_bytes = strip.width * size_of(strip.format);
-    const u8* samples = reinterpret_cast<const u8*>(strip.values) + before * row_bytes +
-                        strip.first * size_of(strip.format);
-    const u8* lower = samples + found.lower * row_bytes;
-    const u8* upper = samples + found.upper * row_bytes;
+    const u8* rows = reinterpret_cast<const u8*>(strip.values) + first * row_bytes +
+                     strip.first * size_of(strip.format);
+    const u8* lower = rows + found.lower * row_bytes;
+    const u8* upper = rows + found.upper * row_bytes;
+    u32 a[4], b[4];  // on their way while the weight is computed
+    if (strip.format == AS_FLOAT32) {
+      load_pair<u32, Words4>(strip, lower, upper, lane, a, b);
+    } else {
+      load_pair<u16, Words2>(strip, lower, upper, lane, a, b);
+    }
     if (strip.rule == SLERP) {
-      blend_quaternions(strip, lower, upper, found.weight, lane, values);
-    } else if (has_columns) {
-      blend(strip, lower, upper, found.weight, lane, values);
+      blend_quaternions(strip, a, b, found, lane, values);
+    } else {
+      blend(strip, a, b, found, values);
     }
   }
-  if (has_columns) {
-    const i64 out = static_cast<i64>(row) * job.stride + strip.out_column;
-    store(strip, reinterpret_cast<u8*>(job.values) + out * size_of(job.format), job.format, lane,
-          values);
-  }
+  const i64 out = static_cast<i64>(row) * job.stride + strip.out_column;
+  u8* out_row = reinterpret_cast<u8*>(job.values) + out * size_of(job.format);
+  if (column_of(strip, lane, 0) < strip.columns) store(strip, out_row, job.format, lane, values);
   if (lane == 0 && strip.first == 0) report(job, strip, row, found);
 }
 
