@@ -1,15 +1,9 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-Times what this package computes on the CPU beside whatever peers are installed.
-
-All implementations of a case take turns in one process, so that they meet the same machine; look
-at the ratios, not at the milliseconds: `x` says how many times as long as ours.
-"""
+"""Times what this package computes on the CPU beside whatever peers are installed."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import math
@@ -30,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 import bench_cases  # noqa: E402
 import bench_peers  # noqa: E402
 import numpy as np  # noqa: E402
+from bench_arguments import parse_arguments  # noqa: E402
 
 import robocache_ros  # noqa: E402
 
@@ -41,6 +36,9 @@ SLOW = 10.0  # times as slow as the fastest: MIN_ROUNDS are enough
 def main() -> None:
     """Run the cases, print a table for each, write the results as JSON if asked to."""
     arguments = parse_arguments()
+    if not any(arguments.only in name for name, *_ in bench_cases.TABLE):
+        names = ', '.join(name for name, *_ in bench_cases.TABLE)
+        sys.exit(f'bench: no case has {arguments.only!r} in its name; there are: {names}')
     found, absent = bench_peers.find_peers()
     print(describe(found))
     for name, reason in absent.items():
@@ -54,17 +52,6 @@ def main() -> None:
         report = {'machine': machine(found), 'results': results}
         arguments.json.write_text(json.dumps(report, indent=1) + '\n')
         print(f'\nwritten to {arguments.json}')
-
-
-def parse_arguments() -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog='bench', description=__doc__)
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the results there')
-    parser.add_argument('--only', default='', metavar='TEXT', help='cases with TEXT in the name')
-    parser.add_argument(
-        '--seconds', type=float, default=3.0, help='about how long to spend on each case (3)'
-    )
-    return parser.parse_args()
 
 
 def measure(impls: dict[str, Callable[[], Any]], seconds: float) -> dict[str, dict[str, Any]]:

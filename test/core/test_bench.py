@@ -39,8 +39,22 @@ def test_results_are_printed_as_a_table_and_written_as_json(tmp_path):
 
 
 def test_peers_that_are_not_installed_are_named_with_how_to_get_them():
-    done = run('--only', 'no such case')
+    done = run('--only', 'fusion_b1_t10', '--seconds', '0.01')
     assert done.returncode == 0, done.stderr
     for peer, how in (('open3d', 'pip install open3d'), ('small_gicp', 'pip install small_gicp')):
         assert f'{peer} ' in done.stdout
         assert (f'without {peer}' in done.stdout) == (how in done.stdout)
+
+
+def test_a_case_that_does_not_exist_is_an_error_that_names_those_that_do():
+    done = run('--only', 'no such case')
+    assert done.returncode == 1
+    assert "no case has 'no such case' in its name; there are: " in done.stderr
+    assert 'fusion_b1_t10' in done.stderr
+
+
+def test_a_file_that_can_not_be_written_is_refused_before_anything_is_measured():
+    done = run('--json', '/no/such/folder/bench.json')
+    assert done.returncode == 2
+    assert 'can not be written: No such file or directory' in done.stderr
+    assert done.stdout == ''

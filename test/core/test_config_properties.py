@@ -44,7 +44,7 @@ def value_of(about):
         one = st.sampled_from(about.choices)
         return one if about.kind == 'text' else st.lists(one, min_size=1, unique=True)
     if about.kind in ('integer', 'integers'):
-        one = st.integers(int(about.low), min(int(about.high), 8))
+        one = st.integers(int(about.low), min(int(about.high), max(int(about.low), 8)))
         return st.lists(one, min_size=about.size, max_size=about.size) if about.size else one
     if about.kind in ('number', 'numbers'):
         one = st.floats(about.low, about.high)

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,27 @@ case "$*" in
   *) echo "Python {version}.1" ;;
 esac
 """
+
+
+@pytest.mark.parametrize('script', ['demo', 'bench'])
+def test_help_needs_nothing_installed(script, tmp_path):
+    copy = tmp_path / 'repository'
+    for folder in ('scripts', 'robocache_ros'):
+        shutil.copytree(SCRIPTS.parent / folder, copy / folder)
+    bare = tmp_path / 'python'  # a Python without any packages
+    bare.write_text(f'#!/bin/bash\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    result = subprocess.run(
+        [copy / 'scripts' / script, '--help'],
+        env={'PATH': os.environ['PATH'], 'PYTHON': str(bare)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(f'usage: {script} ')
+    assert result.stderr == ''
+    assert not list(copy.glob('.venv*'))
 
 
 @pytest.fixture
