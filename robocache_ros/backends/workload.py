@@ -27,6 +27,8 @@ _BATCHES = (1, 4, 16, 64)
 _SAMPLES = 50
 _STEP_NS = 10_000_000
 _FLOAT = np.dtype('<f4')
+# Memory grows with what is asked for: these only keep a GPU that others use as well from filling.
+_GENERAL_LIMITS = Limits(max_points=2**24, max_voxels=2**24, max_message_bytes=2**28)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Workload:
         """Return what the functions of the package may be called with, as far as one can tell."""
         channels = tuple(Channel.parse(name) for name in ('count', 'mean_intensity'))
         return cls(
-            Limits(),
+            _GENERAL_LIMITS,
             VoxelSpec(Grid.from_range(0.4, (-25.6, -25.6, -25.6, 25.6, 25.6, 25.6)), channels),
             voxelize=('voxelize', 'voxelize_dense', 'occupancy'),
             image_grid=(8, 8, 'mono'),

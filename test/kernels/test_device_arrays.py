@@ -326,6 +326,14 @@ def test_samples_that_are_not_usable_are_left_out_as_on_the_host(device, dtype, 
     )
 
 
+def test_a_sequence_without_batch_axis_may_have_samples_to_be_left_out(device):
+    stored = values()[0][0]
+    stored[17, 2] = np.nan
+    wanted = resample(TIMES[0], stored, TARGETS[0])
+    assert wanted.dropped == 1
+    same(resample(TIMES[0], gpu(stored), TARGETS[0]), wanted)
+
+
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'float16', 'bfloat16'])
 def test_the_largest_values_are_usable(device, dtype):
     stored, named = values(40, dtype)
