@@ -40,6 +40,11 @@ typedef unsigned long long u64;
 #define STRIDE (static_cast<i64>(gridDim.x) * blockDim.x)
 
 #define FULL_WARP 0xffffffffu
+#define LANE (threadIdx.x & 31)
+
+#define OUTSIDE 0xffffffffu       // cell of a point that is in none
+#define STEPS_PER_CELL 1048576.0  // 2^20: resolution of a point within its cell, for centroids
+#define MAX_STEPS 34359738368.0   // 2^35: values of this many steps are left out of sums
 #define NO_VALUE_BITS 0x7fc00000u  // of a voxel without a valid value: a constant, never computed
 
 // Reads what other threads may change by atomics at the same time.
@@ -168,8 +173,9 @@ static __device__ __forceinline__ const Field& field_of(const Points& points, i3
 // Value of field `f` (3 and up) of point i as float64.
 static __device__ __forceinline__ double value_of(const Points& points, i64 i, i32 f) {
   const i32 c = cloud_of(points, i);
+  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
   const Field& field = field_of(points, c, f);
-  return load_double(field, address_of(reinterpret_cast<const Cloud*>(points.clouds)[c], field, i));
+  return load_double(field, address_of(cloud, field, i));
 }
 
 // ---- points to cells (numerics rules 2, 4 and 5)

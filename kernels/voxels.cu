@@ -18,7 +18,7 @@
 // 6 or 8 launches; no table is larger than 2^26 or 32 bits per point.
 //
 // Bytes, with N points of S bytes, C cells, M voxels of R bytes and rows of W bytes (500 k points
-// of 22 bytes, 42 M cells, count, centroid, one mean: 11 MB message, 5 MB table, 134 k x 40 bytes):
+// of 22 bytes, 42 M cells, count, centroid, a mean: message 11 MB, table 5 MB, 134 k x 40 bytes):
 // clear C/8; mark reads N S, writes 12 N and touches the table at random; spread reads C/8 and
 // writes C/64 + 8 M + R M; accumulate reads 12 N and fields from N S, and adds to M R at random,
 // once per run of neighbours; finish reads R M and writes W M, across the bus where rows go to the
@@ -28,16 +28,14 @@
 // in any order give the same bits.
 
 #include "common.cuh"
+#include "runs.cuh"
 
 #define THREADS 256
-#define BLOCKS 4                  // on a multiprocessor at once: 1024 threads of 64 registers
-#define OUTSIDE 0xffffffffu       // key of a point that is in no cell
+#define BLOCKS 4        // on a multiprocessor at once: 1024 threads of 64 registers
 #define MAX_LEVELS 3
 #define MAX_FIELDS 13
-#define MAX_COLUMNS 57            // all channels of all fields, centroid and occupancy
-#define STEPS_PER_CELL 1048576.0  // 2^20
-#define MAX_STEPS 34359738368.0   // 2^35
-#define NONE (-1)                 // a slot of a record that it does not have
+#define MAX_COLUMNS 57  // all channels of all fields, centroid and occupancy
+#define NONE (-1)       // a slot of a record that it does not have
 
 // 256 cells are a block, with one base rank; 256 blocks are a tile, which THREADS scan at once.
 #define BLOCK_BITS 8
@@ -114,8 +112,6 @@ struct VoxelJob {
 
 // ---- what threads do together
 
-static __device__ __forceinline__ u32 lane_of_thread() { return threadIdx.x & 31; }
-
 template <class T>
 static __device__ __forceinline__ T sum_of_warp(T value) {
   for (i32 other = 16; other > 0; other >>= 1) value += __shfl_xor_sync(FULL_WARP, value, other);
@@ -127,10 +123,10 @@ static __device__ __forceinline__ u32 sum_before(u32 value, u32* parts) {
   u32 sum = value;
   for (u32 delta = 1; delta < 32; delta <<= 1) {
     const u32 lower = __shfl_up_sync(FULL_WARP, sum, delta);
-    if (lane_of_thread() >= delta) sum += lower;
+    if (LANE >= delta) sum += lower;
   }
   __syncthreads();  // the last use of `parts` is over
-  if (lane_of_thread() == 31) parts[threadIdx.x / 32] = sum;
+  if (LANE == 31) parts[threadIdx.x / 32] = sum;
   __syncthreads();
   for (u32 warp = 0; warp < threadIdx.x / 32; ++warp) sum += parts[warp];
   return sum - value;
@@ -140,7 +136,7 @@ static __device__ __forceinline__ u32 sum_before(u32 value, u32* parts) {
 static __device__ __forceinline__ u32 sum_of_block(u32 value, u32* parts) {
   value = sum_of_warp(value);
   __syncthreads();
-  if (lane_of_thread() == 0) parts[threadIdx.x / 32] = value;
+  if (LANE == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
   u32 sum = 0;
   for (u32 warp = 0; warp < THREADS / 32; ++warp) sum += parts[warp];
@@ -311,68 +307,30 @@ static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
   return ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered;
 }
 
-// The record that a thread adds to. Lanes side by side that add to the same one are a run: they
-// sum up first, for its first lane to add. Neighbours in a scan often share a voxel, and points in
-// one voxel would wait for each other at every addition.
+// The record that a run of lanes adds to, by its first lane. All of a warp call these.
 struct Target {
+  Run run;
   u64* record;
-  bool adds;      // there is a record, and the lane is the first of its run
-  u32 end;        // one behind the last lane of the run
-  u32 doublings;  // that cover the longest run of the warp
+  bool adds;  // there is a record, and this is the first lane
 };
-
-// All of a warp call. A lane without a record has rank OUTSIDE.
-static __device__ __forceinline__ Target target_of(u64* records, i32 record_words, u32 rank) {
-  const u32 lane = lane_of_thread();
-  const u32 before = __shfl_up_sync(FULL_WARP, rank, 1);
-  const u32 first = __ballot_sync(FULL_WARP, lane == 0 || rank != before);
-  Target target;
-  target.adds = rank != OUTSIDE && (first >> lane & 1);
-  target.record = records + static_cast<u64>(target.adds ? rank : 0) * record_words;
-  const u32 later = lane == 31 ? 0 : first >> (lane + 1);
-  target.end = later == 0 ? 32 : lane + __ffs(static_cast<i32>(later));
-  target.doublings = 0;
-  for (u32 joined = ~first, delta = 1; joined != 0; joined &= joined >> delta, delta <<= 1) {
-    ++target.doublings;
-  }
-  return target;
-}
-
-// In the first lane of a run: the sum over its lanes.
-template <class T>
-static __device__ __forceinline__ T sum_of_run(const Target& target, T value) {
-  for (u32 k = 0; k < target.doublings; ++k) {
-    const T later = __shfl_down_sync(FULL_WARP, value, 1u << k);
-    if (lane_of_thread() + (1u << k) < target.end) value += later;
-  }
-  return value;
-}
-
-static __device__ __forceinline__ u32 greatest_of_run(const Target& target, u32 value) {
-  for (u32 k = 0; k < target.doublings; ++k) {
-    const u32 later = __shfl_down_sync(FULL_WARP, value, 1u << k);
-    if (lane_of_thread() + (1u << k) < target.end) value = max(value, later);
-  }
-  return value;
-}
 
 template <class T>
 static __device__ __forceinline__ void add_wide(const Target& target, i32 slot, T value) {
-  value = sum_of_run(target, value);
+  value = sum_of_run(target.run, value);
   if (target.adds && value != 0) {
     atomicAdd(target.record + slot, static_cast<u64>(static_cast<i64>(value)));
   }
 }
 
 static __device__ __forceinline__ void add(const Target& target, i32 slot, u32 value) {
-  value = sum_of_run(target, value);
+  value = sum_of_run(target.run, value);
   if (target.adds && value != 0) {
     atomicAdd(reinterpret_cast<u32*>(target.record) + slot, value);
   }
 }
 
 static __device__ __forceinline__ void raise(const Target& target, i32 slot, u32 value) {
-  value = greatest_of_run(target, value);
+  value = greatest_of_run(target.run, value);
   if (target.adds && value != 0) {
     atomicMax(reinterpret_cast<u32*>(target.record) + slot, value);
   }
@@ -419,10 +377,14 @@ KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
     const u32 key = i < points.n ? keys[i] : OUTSIDE;
     const bool inside = key != OUTSIDE;
     const u32 rank = inside ? rank_of(level, key) : OUTSIDE;
-    const Target target = target_of(records, record_words, rank < rows ? rank : OUTSIDE);
+    const u32 row = rank < rows ? rank : OUTSIDE;
+    Target target;
+    target.run = run_of(row);
+    target.adds = row != OUTSIDE && target.run.first == LANE;
+    target.record = records + static_cast<u64>(target.adds ? row : 0) * record_words;
     if (target.adds) {
       u32* count = reinterpret_cast<u32*>(target.record) + count_slot;
-      atomicAdd(count, target.end - lane_of_thread());
+      atomicAdd(count, target.run.length);
     }
     if (centroid) {
       const u64 steps = inside ? packed[i] : 0;
