@@ -23,7 +23,7 @@ from fake_cuda import FakeCuda, Opener
 
 from robocache_ros.backends import ACCELERATORS
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
-from robocache_ros.backends.cuda.device import DeviceHung
+from robocache_ros.backends.cuda.device import DeviceHung, Limits
 
 fake = Opener()  # what the tests of this process turn the knobs of
 
@@ -45,11 +45,12 @@ def open_hanging(device_id, limits):
 
 
 class HangingCuda(FakeCuda):
-    """Works until there is a real cloud, of one point."""
+    """Works until there is a real cloud, of one point; then it is waited for in vain."""
 
     def voxelize(self, clouds, spec):
         if clouds[0].n == 1:
             print('it hangs', flush=True)
+            threading.Event().wait(Limits().deadline_sec)
             raise DeviceHung('no answer in 1 s')
         return self._numpy.voxelize(clouds, spec)
 

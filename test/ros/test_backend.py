@@ -18,11 +18,20 @@ from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rig import START_NS, Rig, cloud, level, stamp, values
 from sensor_msgs.msg import Image, Imu, PointCloud2
-from std_msgs.msg import String
-from test_end_to_end import outputs, script
+from std_msgs.msg import String, UInt8MultiArray
+from test_end_to_end import outputs
 
 from robocache_ros.backends import ACCELERATORS, abandoned
 from robocache_ros.backends.cuda.device import DeviceLost, OutOfResources
+from robocache_ros.ros.sim_node import _fill
+from robocache_ros.sim.config import (
+    CameraConfig,
+    ImuConfig,
+    JointsConfig,
+    LidarConfig,
+    RobotConfig,
+)
+from robocache_ros.sim.robot import Robot
 
 RULE_SEC = 2.0  # from the signal to the end of the process
 
@@ -199,42 +208,88 @@ def test_a_gpu_that_hangs_keeps_no_process_from_ending(rig, start_process):
     assert 'CUDA is off until this process restarts: no answer in 1 s. Restart' in log
 
 
+def test_a_signal_while_the_node_waits_for_a_gpu_that_hangs_ends_it_in_time(rig, start_process):
+    process = active_process(rig, start_process, 'open_hanging')
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    rig.wait(lidar.get_subscription_count, 'the node to listen')
+    sent = iter(range(1000))
+
+    def hangs():
+        lidar.publish(cloud(START_NS + next(sent) * 10**8))
+        return 'it hangs' in process.log.read_text()
+
+    rig.wait(hangs, 'the device to hang', DEADLINE_SEC)
+    ended_well(process)
+
+
 def test_a_gpu_that_is_being_opened_keeps_no_process_from_ending(rig, start_process):
     ended_well(active_process(rig, start_process, 'open_slowly'))
+
+
+FINE = {
+    'voxels.voxel_size': 0.25,
+    'voxels.point_cloud_range': [-20.0, -20.0, -2.0, 20.0, 20.0, 4.0],
+    'voxels.channels': ['count', 'centroid', 'mean_intensity', 'max_ring'],
+    'voxels.dense': 'uint8',
+    'camera.grid': [4, 6],
+    'timeout_sec': 30.0,  # a frame is complete, however slow the machine is
+    'clock_jump_sec': 100.0,
+    **{f'{name}.history_sec': 60.0 for name in ('lidar', 'camera', 'imu')},
+}
+TYPES = {'lidar': PointCloud2, 'camera': Image, 'imu': Imu}
+TOPICS = {'lidar': 'lidar/points', 'camera': 'camera/image', 'imu': 'imu/data'}
+
+
+def simulated(seed):
+    """Yield what a small robot sends in half a second: source and message."""
+    robot = Robot(
+        RobotConfig(
+            seed=seed,
+            lidar=LidarConfig(rings=16, columns=200, prerender=0),
+            camera=CameraConfig(width=80, height=60, prerender=0),
+            imu=ImuConfig(rate_hz=100.0),
+            joints=JointsConfig(rate_hz=0.0),
+        )
+    )
+    for event in robot.events(0.52):
+        yield event.source, _fill(TYPES[event.source](), event.message)
+
+
+def heard_of(rig, node):
+    """Subscribe to all that a node sends of a frame."""
+    name = node.get_fully_qualified_name()
+    dense = rig.collect(UInt8MultiArray, f'{name}/voxels/dense')
+    return [*outputs(rig, node), dense]
 
 
 def test_the_kernels_give_the_node_the_bytes_of_numpy(rig, monkeypatch):
     compiler()  # or the test is skipped
     monkeypatch.setitem(ACCELERATORS, 'cuda', 'openers:open_cpu')
-    nodes = [rig.active(f'on_{name}', backend=name) for name in ('numpy', 'cuda')]
+    nodes = [rig.active(f'on_{name}', backend=name, **FINE) for name in ('numpy', 'cuda')]
     ready(nodes[1])
-    publishers = {
-        'lidar': rig.publisher(PointCloud2, 'lidar/points'),
-        'camera': rig.publisher(Image, 'camera/image'),
-        'imu': rig.publisher(Imu, 'imu/data'),
-    }
+    publishers = {name: rig.publisher(TYPES[name], TOPICS[name]) for name in TYPES}
     for node in nodes:
         rig.settle(node, *publishers.values())
-    heard = [output for node in nodes for output in outputs(rig, node)]
-    frames = 0
-    for source, message in script(seed=5):
-        before = [rig.received(node, source) for node in nodes]
+    heard = [output for node in nodes for output in heard_of(rig, node)]
+    received, clouds, frames = dict.fromkeys(TYPES, 0), [], 0
+    for source, message in simulated(seed=5):
         publishers[source].publish(message)
+        received[source] += 1
         rig.wait(
-            lambda s=source, b=before: (
-                [rig.received(node, s) for node in nodes] == [n + 1 for n in b]
-            ),
-            source,
+            lambda s=source: all(rig.received(node, s) == received[s] for node in nodes), source
         )
         if source == 'lidar':
-            frames += 1
-            rig.wait(lambda n=frames: all(len(output) == n for output in heard), 'a frame')
-    for on_numpy, on_cuda in zip(heard[:2], heard[2:], strict=True):
-        assert len(on_numpy) == 5
+            clouds.append(stamp(message))
+        if source == 'imu':
+            frames = sum(t_ns <= stamp(message) for t_ns in clouds)
+        rig.wait(lambda n=frames: all(len(output) == n for output in heard), f'frame {frames}')
+    assert frames >= 4
+    for on_numpy, on_cuda in zip(heard[:3], heard[3:], strict=True):
         for one, other in zip(on_numpy, on_cuda, strict=True):
-            assert stamp(one) == stamp(other)
-            assert one.fields == other.fields
             assert bytes(one.data) == bytes(other.data)
+            one.data = other.data
+            assert one == other
+    assert min(message.width for message in heard[0]) > 500
     counts = nodes[1]._backend.status().counts
     assert {op: list(count) for op, count in counts.items()} == {
         'voxelize': ['cuda'], 'image_grid': ['cuda'], 'resample': ['cuda'],
