@@ -8,8 +8,9 @@
 //   clear, occupy_bytes               the same with 1 byte a cell
 //   clear, occupy_bits                the same with 1 bit a cell
 // All other columns need sums, which are larger than what is made of them and would have to be
-// cleared, added to and read all over memory. So the points are sorted by the block that will own their cell, whose sums then lie in
-// shared memory, and every cell of the output is written once, in order, without a clear:
+// cleared, added to and read all over memory. So the points are sorted by the block that will own
+// their cell, whose sums then lie in shared memory, and every cell of the output is written once,
+// in order, without a clear:
 //   clear 4 bytes a share, sort_count, sort_place, sort_move, reduce
 //   reads N points two or three times and moves 48 bytes a point between launches, mostly within
 //   L2; writes 4 bytes a cell and column
@@ -22,12 +23,11 @@
 // The specification is backends/numpy_voxels.py, numpy_channels.py and numpy_occupancy.py.
 
 #include "common.cuh"
+#include "runs.cuh"
 
-#define LANE (threadIdx.x & 31)
-#define CHUNK 32           // cells of a chunk: a lane each
-#define OUTSIDE 0xffffffffu  // where a cell or a share is asked for: the point is in none
-#define MAX_STEPS 34359738368.0   // 2^35: values of this many steps are left out of sums
-#define STEPS_PER_CELL 1048576.0  // 2^20: resolution of a point within its cell, for centroids
+#define CHUNK 32                  // cells of a chunk: a lane each
+#define MAX_FIELDS 13
+#define MAX_COLUMNS 57            // all channels of all fields, count, occupancy and centroid
 
 // What a column of the output is made of.
 enum Kind : i32 { COUNT, OCCUPANCY, MEAN, SUM, MIN, MAX, CENTROID_X, CENTROID_Y, CENTROID_Z };
@@ -55,8 +55,6 @@ struct DenseJob {
   double lower[3];  // corner of the grid, metres
   i64 cells;
   u64 grid;         // out: float[cells][column_count], u8[cells] or u32[ceil(cells / 32)]
-  u64 columns;      // DenseColumn[column_count]
-  u64 values;       // DenseValue[value_count]
   u64 places;       // Place[n]
   u64 sorted;       // Sorted[n]
   u64 counts;       // u32[shares + 1]: points of each share; last, of all shares placed so far
@@ -71,6 +69,8 @@ struct DenseJob {
   i32 share_bits;
   i32 chunks_each;  // chunks in a share
   i32 shared_counts;  // 1: a block can count the points of each share in its shared memory
+  DenseValue values[MAX_FIELDS];
+  DenseColumn columns[MAX_COLUMNS];
 };
 
 // Where a point goes: its cell (OUTSIDE: nowhere), and how many of its share are before it.
@@ -100,24 +100,6 @@ static __device__ __forceinline__ void store_1(u8* at) {
 
 // ---- neighbours
 
-// A scan has runs of points in one cell; a run of lanes with the same key acts as one.
-struct Run {
-  u32 first;   // lane
-  u32 length;
-};
-
-// The run that this lane is in. For whole warps.
-static __device__ __forceinline__ Run run_of(u32 key) {
-  const u32 before = __shfl_up_sync(FULL_WARP, key, 1);
-  const u32 firsts = __ballot_sync(FULL_WARP, LANE == 0 || key != before);
-  const u32 up_to_here = FULL_WARP >> (31 - LANE);
-  const u32 later = firsts & ~up_to_here;
-  Run run;
-  run.first = 31 - __clz(firsts & up_to_here);
-  run.length = (later ? __ffs(later) - 1 : 32) - run.first;
-  return run;
-}
-
 // Cell of point i, OUTSIDE for those outside and past the last one.
 static __device__ __forceinline__ u32 cell_at(const Points& points, i64 i) {
   if (i >= points.n) return OUTSIDE;
@@ -136,7 +118,8 @@ KERNEL(count, DenseJob, 256) {
   for EACH_POINT_OF_WARPS(i, job->points.n) {
     const u32 cell = cell_at(job->points, i);
     const Run run = run_of(cell);
-    if (cell != OUTSIDE && run.first == LANE) atomicAdd(grid + cell, static_cast<float>(run.length));
+    if (cell == OUTSIDE || run.first != LANE) continue;
+    atomicAdd(grid + cell, static_cast<float>(run.length));
   }
 }
 
@@ -395,7 +378,6 @@ static __device__ __forceinline__ float value_of_column(const DenseJob* job, con
 // Writes the 32 cells of a chunk. For a whole warp, whose lanes write neighbouring floats.
 static __device__ __forceinline__ void write_chunk(const DenseJob* job, const u32* words,
                                                    u32 cells_each, u32 chunk, bool used) {
-  const DenseColumn* columns = reinterpret_cast<const DenseColumn*>(job->columns);
   const i32 width = job->column_count;
   const i64 first = static_cast<i64>(chunk) * CHUNK;
   const i32 cells = static_cast<i32>(min(static_cast<i64>(CHUNK), job->cells - first));
@@ -405,7 +387,7 @@ static __device__ __forceinline__ void write_chunk(const DenseJob* job, const u3
   i32 k = lane / width, c = lane % width;  // cell and column of number i of the chunk
   for (i32 i = lane; i < cells * width; i += 32) {
     out[i] = used && words[k] != 0
-                 ? value_of_column(job, words + k, cells_each, columns[c],
+                 ? value_of_column(job, words + k, cells_each, job->columns[c],
                                    static_cast<u32>(first + k))
                  : 0.0f;
     k += more_cells;
@@ -420,7 +402,6 @@ static __device__ __forceinline__ void write_chunk(const DenseJob* job, const u3
 // Adds the points of a share to its words. For all threads of a block.
 static __device__ __forceinline__ void add_points(const DenseJob* job, u32* words, u32 cells_each,
                                                   const Sorted* sorted, u32 n) {
-  const DenseValue* values = reinterpret_cast<const DenseValue*>(job->values);
   const Points& points = job->points;
   for (u32 i = threadIdx.x; i - LANE < n; i += blockDim.x) {
     // The lanes past the last point take that one too, and do not add it.
@@ -431,7 +412,8 @@ static __device__ __forceinline__ void add_points(const DenseJob* job, u32* word
     add(target, 0, 1);
     if (job->centroid) add_position(target, job->centroid, points, point.point);
     for (i32 k = 0; k < job->value_count; ++k) {
-      add_value(target, values[k], value_of(points, point.point, values[k].field));
+      const DenseValue& value = job->values[k];
+      add_value(target, value, value_of(points, point.point, value.field));
     }
   }
 }

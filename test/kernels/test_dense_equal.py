@@ -18,9 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 from codec_messages import cloud as message
 from voxel_oracle import CHANNELS, cloud, spec_of, unit_grid
 
-from robocache_ros.backends.cuda import dense
-from robocache_ros.backends.cuda.dense import DenseGrids, dense_shape, occupancy_shape
+from robocache_ros.backends.cuda import dense_plan
+from robocache_ros.backends.cuda.dense import DenseGrids, occupancy_shape
+from robocache_ros.backends.cuda.dense_plan import dense_shape
 from robocache_ros.backends.cuda.device import Launch, Limits, OverLimit, Program
+from robocache_ros.backends.cuda.jobs import DENSE_JOB
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.codec.cloud import CloudView, Transform, decode_cloud
@@ -105,7 +107,7 @@ def test_shares_of_any_number_and_size_make_one_grid(kernels):
 
 
 def test_shares_too_many_to_be_counted_in_shared_memory_are_counted_outside(grids, monkeypatch):
-    monkeypatch.setattr(dense, '_MOST_SHARED_COUNTS', 15)
+    monkeypatch.setattr(dense_plan, '_MOST_SHARED_COUNTS', 15)
     assert_equal(grids, [scan(5000)], spec_of(grid_of((16, 16, 16)), ALL))
     (count,) = (s for s in grids._staging.device.launches() if s.kernel == 'dense.sort_count')
     assert count.shared_bytes == 0
@@ -120,7 +122,7 @@ def test_shares_spread_a_floor_and_a_wall_over_the_blocks():
     for points in ((u, v, flat), (u, flat, v), (flat, u, v)):
         view = CloudView.from_columns(dict(zip('xyz', points, strict=True)))
         assert_equal(grids, [view], spec_of(grid, ['count', 'mean_x']))
-        job = np.frombuffer(grids._staging._host.at_least(1).array, dense.DENSE_JOB, 1)[0]
+        job = np.frombuffer(grids._staging._host.at_least(1).array, DENSE_JOB, 1)[0]
         shares = 1 << int(job['share_bits'])
         assert 4 * shares in {step.shared_bytes for step in device.launches()}
         scratch = grids._scratch.at_least(1)
@@ -142,7 +144,7 @@ def test_many_points_in_one_cell(grids):
         assert found[..., 0].max() == 5000
 
 
-def test_runs_of_points_in_one_cell(grids, monkeypatch):
+def test_runs_of_points_in_one_cell(device, grids, monkeypatch):
     lengths = np.random.default_rng(10).integers(1, 70, 200)
     cells = np.random.default_rng(11).integers(-2, 19, (200, 3))
     xyz = np.repeat(cells * 0.25 - 1.9, lengths, axis=0).astype(F32)
@@ -153,8 +155,8 @@ def test_runs_of_points_in_one_cell(grids, monkeypatch):
         right = NumpyBackend().occupancy([view], grid, packed=packed)
         assert found.tobytes() == right.tobytes()
     for exact in (2**24, 1):
-        monkeypatch.setattr(dense, '_EXACT_FLOATS', exact)
-        assert_equal(grids, [view], spec_of(grid, ['count']))
+        monkeypatch.setattr(dense_plan, '_EXACT_FLOATS', exact)
+        assert_equal(made(device), [view], spec_of(grid, ['count']))
 
 
 def test_points_on_faces_and_just_below_them(grids):
@@ -243,7 +245,7 @@ def test_resolutions_are_those_asked_for(grids, resolution):
 
 
 def test_counts_that_floats_can_not_count_are_counted_in_integers(grids, monkeypatch):
-    monkeypatch.setattr(dense, '_EXACT_FLOATS', 100)
+    monkeypatch.setattr(dense_plan, '_EXACT_FLOATS', 100)
     assert_equal(grids, [scan(3000)], spec_of(grid_of((16, 16, 16)), ['count']))
     launched = [step.kernel for step in grids._staging.device.launches()]
     assert launched[:2] == ['dense.count_integers', 'dense.integers_to_floats']

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from robocache_ros.backends import numpy_voxels
-from robocache_ros.backends.cuda.dense import DenseGrids, dense_shape, occupancy_shape
+from robocache_ros.backends.cuda.dense import DenseGrids, occupancy_shape
+from robocache_ros.backends.cuda.dense_plan import dense_shape
 from robocache_ros.backends.cuda.device import Device, Limits
 from robocache_ros.backends.cuda.fusion import Fusion
 from robocache_ros.backends.cuda.images import Images

@@ -6,17 +6,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robocache_ros.backends.cuda.clouds import StagedClouds
-from robocache_ros.backends.cuda.dense_words import Shares, Words
-from robocache_ros.backends.cuda.device import Clear, Launch, Memory, Program
-from robocache_ros.backends.cuda.jobs import DENSE_JOB
-from robocache_ros.backends.cuda.memory import Grown, Spans, bucket, padded
+from robocache_ros.backends.cuda.clouds import StagedClouds, check
+from robocache_ros.backends.cuda.dense_plan import (
+    LEAST_POINTS,
+    DensePlan,
+    Steps,
+    Wanted,
+    blank_jobs,
+    dense_shape,
+    over,
+)
+from robocache_ros.backends.cuda.device import Clear, Memory, Program
+from robocache_ros.backends.cuda.jobs import DENSE_JOB, MAX_FIELDS
+from robocache_ros.backends.cuda.memory import Grown, bucket, padded
 from robocache_ros.backends.cuda.results import M, Place
 from robocache_ros.backends.cuda.staging import Parcel, Staging
+from robocache_ros.backends.numpy_fields import resolution_of
 from robocache_ros.backends.numpy_voxels import check_out
 from robocache_ros.grid import Grid, VoxelSpec
 from robocache_ros.samples import AnyArray, FloatArray
@@ -24,19 +33,8 @@ from robocache_ros.samples import AnyArray, FloatArray
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
-Steps = tuple[Launch | Clear, ...]
-
 WINDOW_BYTES = 64 * 2**20  # of pinned memory; larger grids come to the host in parts
-_EXACT_FLOATS = 2**24  # a float32 counts so far one by one
 _COPIED_AT_ONCE = 16  # bytes
-_THREADS = 256
-_SORT_THREADS = 512
-_SORT_BLOCKS_PER_MULTIPROCESSOR = 3
-_MOST_SHARED_COUNTS = 2**13  # 32 KiB
-_REDUCE_THREADS = 512
-_BLOCKS_PER_MULTIPROCESSOR = 8
-_REDUCE_BLOCKS_PER_MULTIPROCESSOR = 64  # more shares than that take turns
-_LEAST_POINTS = 1024  # of a bucket
 
 
 class DenseGrids:
@@ -55,6 +53,7 @@ class DenseGrids:
         self._grid = Grown(device.allocate)
         self._window = Grown(device.allocate_host)
         self._window_bytes = window_bytes
+        self._plan: DensePlan | None = None
 
     def voxelize(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
@@ -102,24 +101,26 @@ class DenseGrids:
         place: Place[M],
         out: AnyArray | None = None,
     ) -> M:
-        parcel = Parcel(DENSE_JOB)
-        staged = self._stage(parcel, clouds, spec.fields, spec.max_points)
-        words = Words.of(spec, clouds)
-        at = parcel.add(words.columns), parcel.add(words.values)
+        plan = self._plan_of(clouds, spec)
+        parcel = Parcel(plan.job())
+        staged = self._stage(parcel, clouds, plan.fields, spec.max_points)
         base = self._staging.reserve(parcel)
-        nbytes = 4 * math.prod(dense_shape(spec))
-        memory = place(padded(nbytes, _COPIED_AT_ONCE))
-        _describe(parcel.job, staged.points(base, spec.grid), spec.grid, memory)
-        if spec.columns == ('count',):
-            steps = self._count(staged.n, memory, nbytes)
-        else:
-            job = parcel.job
-            job['columns'], job['values'] = base + at[0], base + at[1]
-            job['column_count'], job['value_count'] = len(words.columns), len(words.values)
-            job['word_count'], job['centroid'] = words.each, words.centroid
-            steps = self._reduce(job, staged.n, spec.grid.cells)
-        self._run(parcel, base, steps, memory, out)
+        memory = place(padded(plan.nbytes, _COPIED_AT_ONCE))
+        parcel.job['points'] = staged.points(base, spec.grid)
+        parcel.job['grid'] = memory.address
+        self._run(parcel, base, plan.steps(memory.address), memory, out)
         return memory
+
+    def _plan_of(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> DensePlan:
+        points = min(sum(cloud.n for cloud in clouds), spec.max_points)
+        check(points, self._staging.limits.max_points, 'points')
+        check(len(spec.fields), MAX_FIELDS, 'point fields in its channels')
+        resolutions = tuple(resolution_of(name, clouds, spec) for name in spec.fields)
+        wanted = Wanted(spec, resolutions, bucket(points, LEAST_POINTS))
+        if self._plan is None or self._plan.wanted != wanted:
+            self._plan = None  # it does not hold any more, even if the next one cannot be made
+            self._plan = DensePlan(wanted, self._scratch, self._staging.device)
+        return self._plan
 
     def _fill_occupancy(
         self,
@@ -130,14 +131,15 @@ class DenseGrids:
         place: Place[M],
         out: AnyArray | None = None,
     ) -> M:
-        parcel = Parcel(DENSE_JOB)
+        parcel = Parcel(blank_jobs(grid))
         staged = self._stage(parcel, clouds, (), max_points)
         base = self._staging.reserve(parcel)
         nbytes = padded(math.prod(occupancy_shape(grid, packed)), _COPIED_AT_ONCE)
         memory = place(nbytes)
-        _describe(parcel.job, staged.points(base, grid), grid, memory)
+        parcel.job['points'] = staged.points(base, grid)
+        parcel.job['grid'] = memory.address
         kernel = 'dense.occupy_bits' if packed else 'dense.occupy_bytes'
-        steps = (Clear(memory.address, nbytes), self._over(staged.n, kernel))
+        steps = (Clear(memory.address, nbytes), over(self._staging.device, staged.n, kernel))
         self._run(parcel, base, steps, memory, out)
         return memory
 
@@ -145,44 +147,6 @@ class DenseGrids:
         self, parcel: Parcel, clouds: Sequence[CloudView], names: Sequence[str], limit: int
     ) -> StagedClouds:
         return StagedClouds(parcel, clouds, names, limit, self._staging.limits)
-
-    def _count(self, n: int, memory: Memory, nbytes: int) -> Steps:
-        clear = Clear(memory.address, nbytes)
-        if n <= _EXACT_FLOATS:
-            return clear, self._over(n, 'dense.count')
-        floats = self._over(nbytes // 4, 'dense.integers_to_floats')
-        return clear, self._over(n, 'dense.count_integers'), floats
-
-    def _reduce(self, job: Any, n: int, cells: int) -> Steps:
-        multiprocessors = self._staging.device.multiprocessors
-        shares = Shares.of(cells, int(job['word_count']), self._staging.device)
-        spans, points = Spans(), bucket(n, _LEAST_POINTS)
-        offsets = {
-            'counts': spans.add(4 * (shares.number + 1)),
-            'starts': spans.add(4 * shares.number),
-            'places': spans.add(8 * points),
-            'sorted': spans.add(8 * points),
-        }
-        base = self._scratch.at_least(spans.nbytes).address
-        for name, offset in offsets.items():
-            job[name] = base + offset
-        job['share_bits'], job['chunks_each'] = shares.bits, shares.chunks_each
-        job['shared_counts'] = counted = shares.number <= _MOST_SHARED_COUNTS
-        pieces = min(points // _SORT_THREADS, _SORT_BLOCKS_PER_MULTIPROCESSOR * multiprocessors)
-        blocks = min(shares.number, _REDUCE_BLOCKS_PER_MULTIPROCESSOR * multiprocessors)
-        return (
-            Clear(base + offsets['counts'], 4 * (shares.number + 1)),
-            Launch('dense.sort_count', pieces, _SORT_THREADS, 4 * shares.number * counted),
-            self._over(shares.number, 'dense.sort_place'),
-            self._over(n, 'dense.sort_move'),
-            Launch('dense.reduce', blocks, _REDUCE_THREADS, shares.shared_bytes),
-        )
-
-    def _over(self, elements: int, kernel: str) -> Launch:
-        """Return the launch of a kernel that takes turns over so many elements."""
-        blocks = bucket(elements, _LEAST_POINTS) // _THREADS
-        most = _BLOCKS_PER_MULTIPROCESSOR * self._staging.device.multiprocessors
-        return Launch(kernel, min(blocks, most), _THREADS)
 
     def _run(
         self, parcel: Parcel, base: int, steps: Steps, memory: Memory, out: AnyArray | None
@@ -201,24 +165,13 @@ class DenseGrids:
             job['copy_from'], job['copy_to'] = memory.address + begin, window.address
             job['copy_bytes'] = copied
             self._staging.send(parcel)
-            copy = self._over(copied // _COPIED_AT_ONCE, 'dense.copy')
+            copy = over(self._staging.device, copied // _COPIED_AT_ONCE, 'dense.copy')
             self._staging.run(Program(base, (*steps, copy)))
             part[:] = window.array[: len(part)]
             parcel, steps = Parcel(DENSE_JOB), ()  # the grid is made: for more of it a job will do
             base = self._staging.reserve(parcel)
 
 
-def dense_shape(spec: VoxelSpec) -> tuple[int, ...]:
-    """Shape of what `voxelize` gives, float32."""
-    return (*spec.grid.shape, len(spec.columns))
-
-
 def occupancy_shape(grid: Grid, packed: bool) -> tuple[int, ...]:
     """Shape of what `occupancy` gives, uint8."""
     return ((grid.cells + 7) // 8,) if packed else grid.shape
-
-
-def _describe(job: Any, points: Any, grid: Grid, memory: Memory) -> None:
-    job['points'] = points
-    job['size'], job['lower'], job['cells'] = grid.size, grid.origin, grid.cells
-    job['grid'] = memory.address

@@ -5,18 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.backends.cuda.device import Device
 from robocache_ros.backends.cuda.jobs import DENSE_COLUMN, DENSE_VALUE
-from robocache_ros.backends.numpy_fields import resolution_of
 from robocache_ros.grid import Channel, VoxelSpec
-
-if TYPE_CHECKING:
-    from robocache_ros.codec.cloud import CloudView
 
 _CHUNK = 32  # cells
 _KINDS = ('count', 'occupancy', 'mean', 'sum', 'min', 'max', 'centroid')  # in the kernel's order
@@ -65,8 +61,8 @@ class Words(NamedTuple):
     centroid: int  # the first of those of the centroid; 0: none
 
     @classmethod
-    def of(cls, spec: VoxelSpec, clouds: Sequence[CloudView]) -> Words:
-        """Lay out the words of a spec; sums have the resolution that the clouds ask for."""
+    def of(cls, spec: VoxelSpec, resolutions: Sequence[float]) -> Words:
+        """Lay out the words of a spec; `resolutions` are those of sums, of its fields."""
         values = np.zeros(len(spec.fields), DENSE_VALUE)
         words = 1
         centroid = 0
@@ -76,7 +72,7 @@ class Words(NamedTuple):
             kinds = {channel.kind for channel in spec.channels if channel.field == name}
             value = values[number]
             value['field'] = _FIRST_FIELD + number
-            value['steps'] = 1.0 / resolution_of(name, clouds, spec)  # a power of two: exact
+            value['steps'] = 1.0 / resolutions[number]  # a power of two: exact
             if kinds & {'mean', 'sum'}:
                 value['sum'], words = words, words + _SUM_WORDS
             if 'min' in kinds:
@@ -86,6 +82,13 @@ class Words(NamedTuple):
         fields = dict(zip(spec.fields, values, strict=True))
         rows = [row for channel in spec.channels for row in _columns_of(channel, fields, centroid)]
         return cls(np.array(rows, DENSE_COLUMN), values, words, centroid)
+
+    def describe(self, job: Any) -> None:
+        """Write them to a DENSE_JOB."""
+        job['column_count'], job['value_count'] = len(self.columns), len(self.values)
+        job['columns'][: len(self.columns)] = self.columns
+        job['values'][: len(self.values)] = self.values
+        job['word_count'], job['centroid'] = self.each, self.centroid
 
 
 def _columns_of(

@@ -246,8 +246,6 @@ DENSE_JOB = _struct(
         ('lower', 'f8', 3),
         ('cells', 'i8'),
         ('grid', 'u8'),
-        ('columns', 'u8'),
-        ('values', 'u8'),
         ('places', 'u8'),
         ('sorted', 'u8'),
         ('counts', 'u8'),
@@ -262,5 +260,7 @@ DENSE_JOB = _struct(
         ('share_bits', 'i4'),
         ('chunks_each', 'i4'),
         ('shared_counts', 'i4'),
+        ('values', DENSE_VALUE, MAX_FIELDS),
+        ('columns', DENSE_COLUMN, MAX_COLUMNS),
     ]
 )
