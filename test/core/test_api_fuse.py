@@ -14,7 +14,7 @@ import robocache_ros
 from robocache_ros import Stream, backends, fuse, resample
 from robocache_ros.backends import BackendUnavailable
 
-pytestmark = pytest.mark.filterwarnings('error')
+pytestmark = [pytest.mark.filterwarnings('error'), pytest.mark.usefixtures('package')]
 
 TIMES = [0, 100, 200]
 VALUES = [[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]

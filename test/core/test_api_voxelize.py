@@ -17,6 +17,8 @@ from robocache_ros.codec.cloud import CloudView
 from robocache_ros.grid import Grid
 from robocache_ros.reasons import Rejected
 
+pytestmark = pytest.mark.usefixtures('package')
+
 F32 = np.float32
 GRID = {'voxel_size': 0.5, 'point_cloud_range': [-2, -2, -2, 2, 2, 2]}
 CHANNELS = ['count', 'centroid', 'mean_intensity']

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from robocache_ros.backends.numpy_half import narrow, widen
-from robocache_ros.backends.numpy_resample import fuse, resample
 from robocache_ros.resampling import Stream
 
 pytestmark = pytest.mark.filterwarnings('error')
@@ -113,7 +112,7 @@ def test_bfloat16_rounds_as_torch_does():
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 @pytest.mark.parametrize('rule', ['linear', 'hold', 'nearest'])
 @pytest.mark.parametrize('samples', [3, 40])  # fewer samples than targets, and more
-def test_16_bit_samples_resample_like_the_same_numbers_in_float32(dtype, rule, samples):
+def test_16_bit_samples_resample_like_the_same_numbers_in_float32(resample, dtype, rule, samples):
     rng = np.random.default_rng(samples)
     times = np.arange(0, 10 * samples, 10, dtype=np.int64)[None]
     stored = narrow(rng.standard_normal((1, samples, 5)).astype(np.float32), dtype)
@@ -125,7 +124,7 @@ def test_16_bit_samples_resample_like_the_same_numbers_in_float32(dtype, rule, s
 
 
 @pytest.mark.parametrize(('dtype', 'held'), [('float16', np.float16), ('bfloat16', np.uint16)])
-def test_a_16_bit_result_is_the_float32_result_rounded(dtype, held):
+def test_a_16_bit_result_is_the_float32_result_rounded(resample, fuse, dtype, held):
     rng = np.random.default_rng(1)
     times = np.array([[0, 10, 30], [5, 6, 9]])
     stream = Stream(times, rng.standard_normal((2, 3, 4)).astype(np.float32), 'linear', 100)

@@ -9,15 +9,9 @@ import pytest
 from voxel_oracle import cloud, spec_of, unit_grid
 
 from robocache_ros.backends import numpy_occupancy
-from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.grid import Grid
 
 F32 = np.float32
-
-
-@pytest.fixture
-def backend():
-    return NumpyBackend()
 
 
 @pytest.fixture(params=['bytes packed', 'bits set'])

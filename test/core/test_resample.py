@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from robocache_ros.backends.numpy_resample import fuse, resample
+from robocache_ros.backends import numpy_resample
 from robocache_ros.resampling import RULES, Stream
 
 pytestmark = pytest.mark.filterwarnings('error')
@@ -19,29 +19,33 @@ GAP = 200_000_000
 EPOCH = 1_760_000_000 * SEC  # a time of today, where float64 seconds have steps of 238 ns
 
 
-def one(times, values, targets, rule='linear', max_gap_ns=GAP, **more):
-    """Resample one sequence of scalars; returns the result without batch and value axes."""
-    found = resample(
-        np.array([times], np.int64),
-        np.array(values, np.float32).reshape(1, len(times), 1),
-        np.array([targets], np.int64),
-        rule,
-        max_gap_ns,
-        **more,
-    )
-    return found._replace(
-        values=found.values[0, :, 0],
-        valid=found.valid[0],
-        age=found.age[0],
-        lower=found.lower[0],
-        upper=found.upper[0],
-    )
+@pytest.fixture(scope='session')
+def one(resample):
+    def run(times, values, targets, rule='linear', max_gap_ns=GAP, **more):
+        """Resample one sequence of scalars; returns the result without batch and value axes."""
+        found = resample(
+            np.array([times], np.int64),
+            np.array(values, np.float32).reshape(1, len(times), 1),
+            np.array([targets], np.int64),
+            rule,
+            max_gap_ns,
+            **more,
+        )
+        return found._replace(
+            values=found.values[0, :, 0],
+            valid=found.valid[0],
+            age=found.age[0],
+            lower=found.lower[0],
+            upper=found.upper[0],
+        )
+
+    return run
 
 
 # -- linear --------------------------------------------------------------------------------
 
 
-def test_linear_between_two_samples_uses_both_and_ages_from_the_earlier():
+def test_linear_between_two_samples_uses_both_and_ages_from_the_earlier(one):
     found = one([0, 100], [10, 20], [25, 50, 75])
     assert found.values.tolist() == [12.5, 15.0, 17.5]
     assert found.valid.tolist() == [True, True, True]
@@ -50,7 +54,7 @@ def test_linear_between_two_samples_uses_both_and_ages_from_the_earlier():
     assert found.upper.tolist() == [1, 1, 1]
 
 
-def test_an_exact_hit_is_that_sample_alone():
+def test_an_exact_hit_is_that_sample_alone(one):
     found = one([0, 100, 200], [10, 20, 40], [0, 100, 200])
     assert found.values.tolist() == [10, 20, 40]
     assert found.valid.all()
@@ -58,12 +62,12 @@ def test_an_exact_hit_is_that_sample_alone():
     assert found.lower.tolist() == found.upper.tolist() == [0, 1, 2]
 
 
-def test_an_exact_hit_is_valid_whatever_the_gaps_beside_it():
+def test_an_exact_hit_is_valid_whatever_the_gaps_beside_it(one):
     found = one([0, 10 * SEC, 20 * SEC], [1, 2, 3], [10 * SEC])
     assert (found.values[0], found.valid[0]) == (2, True)
 
 
-def test_outside_the_samples_the_nearest_is_held_and_not_valid():
+def test_outside_the_samples_the_nearest_is_held_and_not_valid(one):
     found = one([100, 200], [10, 20], [99, 100, 200, 201, 300])
     assert found.values.tolist() == [10, 10, 20, 20, 20]
     assert found.valid.tolist() == [False, True, True, False, False]
@@ -71,7 +75,7 @@ def test_outside_the_samples_the_nearest_is_held_and_not_valid():
     assert found.lower.tolist() == found.upper.tolist() == [0, 0, 1, 1, 1]
 
 
-def test_a_bracket_of_just_max_gap_is_interpolated_and_one_more_is_held():
+def test_a_bracket_of_just_max_gap_is_interpolated_and_one_more_is_held(one):
     assert one([0, 100], [10, 20], [50], max_gap_ns=100).values.tolist() == [15]
     held = one([0, 100], [10, 20], [49, 50, 51], max_gap_ns=99)
     assert held.values.tolist() == [10, 10, 20]  # the earlier one when tied
@@ -81,24 +85,24 @@ def test_a_bracket_of_just_max_gap_is_interpolated_and_one_more_is_held():
     assert held.age.tolist() == [np.float32(49e-9), np.float32(50e-9), np.float32(51e-9)]
 
 
-def test_a_single_sample_is_valid_at_its_own_time_only():
+def test_a_single_sample_is_valid_at_its_own_time_only(one):
     found = one([100], [7], [99, 100, 101])
     assert found.values.tolist() == [7, 7, 7]
     assert found.valid.tolist() == [False, True, False]
 
 
-def test_times_of_today_keep_every_nanosecond():
+def test_times_of_today_keep_every_nanosecond(one):
     found = one([EPOCH, EPOCH + 4], [0, 4], [EPOCH + k for k in range(5)])
     assert found.values.tolist() == [0, 1, 2, 3, 4]
 
 
-def test_the_weight_is_rounded_to_float32_before_it_is_used():
+def test_the_weight_is_rounded_to_float32_before_it_is_used(one):
     expected = np.float32(1 / 3) * np.float32(5)
     assert expected != np.float32(1 / 3 * 5)
     assert one([0, 3], [0, 5], [1]).values[0] == expected
 
 
-def test_the_weight_divides_in_float64():
+def test_the_weight_divides_in_float64(one):
     # 2^24 + 1 and 2^25 + 3 are no float32: rounding them first would give another weight.
     t, gap = 2**24 + 1, 2**25 + 3
     weight = np.float32(t / gap)
@@ -106,7 +110,7 @@ def test_the_weight_divides_in_float64():
     assert one([0, gap], [0, 1], [t]).values[0] == weight
 
 
-def test_linear_agrees_with_np_interp():
+def test_linear_agrees_with_np_interp(one):
     rng = np.random.default_rng(1)
     times = np.sort(rng.choice(10**9, 80, replace=False))
     values = rng.standard_normal(80).astype(np.float32)
@@ -120,7 +124,7 @@ def test_linear_agrees_with_np_interp():
 # -- hold and nearest ----------------------------------------------------------------------
 
 
-def test_hold_takes_the_sample_before_while_it_is_not_older_than_max_gap():
+def test_hold_takes_the_sample_before_while_it_is_not_older_than_max_gap(one):
     found = one([100, 200], [10, 20], [99, 100, 199, 200, 250, 251], 'hold', max_gap_ns=50)
     assert found.values.tolist() == [10, 10, 10, 20, 20, 20]
     assert found.valid.tolist() == [False, True, False, True, True, False]
@@ -128,20 +132,20 @@ def test_hold_takes_the_sample_before_while_it_is_not_older_than_max_gap():
     assert found.age[0] == np.float32(-1e-9)
 
 
-def test_nearest_takes_the_earlier_of_two_equally_near():
+def test_nearest_takes_the_earlier_of_two_equally_near(one):
     found = one([0, 100], [10, 20], [0, 49, 50, 51, 100], 'nearest')
     assert found.values.tolist() == [10, 10, 10, 20, 20]
     assert found.valid.all()
     assert found.lower.tolist() == found.upper.tolist() == [0, 0, 0, 1, 1]
 
 
-def test_nearest_is_valid_within_max_gap_of_the_sample_and_inside_the_samples():
+def test_nearest_is_valid_within_max_gap_of_the_sample_and_inside_the_samples(one):
     found = one([0, 100], [10, 20], [-1, 30, 31, 50, 69, 70, 101], 'nearest', max_gap_ns=30)
     assert found.values.tolist() == [10, 10, 10, 10, 20, 20, 20]
     assert found.valid.tolist() == [False, True, False, False, False, True, False]
 
 
-def test_nearest_ages_from_the_sample_before_though_it_takes_the_one_after():
+def test_nearest_ages_from_the_sample_before_though_it_takes_the_one_after(one):
     assert one([0, 100], [10, 20], [80], 'nearest').age[0] == np.float32(80e-9)
 
 
@@ -149,7 +153,7 @@ def test_nearest_ages_from_the_sample_before_though_it_takes_the_one_after():
 
 
 @pytest.mark.parametrize('rule', RULES)
-def test_without_samples_there_are_zeros_or_the_identity(rule):
+def test_without_samples_there_are_zeros_or_the_identity(resample, rule):
     found = resample(
         np.empty((2, 0), np.int64),
         np.empty((2, 0, 4), np.float32),
@@ -165,12 +169,12 @@ def test_without_samples_there_are_zeros_or_the_identity(rule):
     assert (found.upper == -1).all()
 
 
-def test_targets_may_come_in_any_order_and_repeat():
+def test_targets_may_come_in_any_order_and_repeat(one):
     found = one([0, 128], [0, 128], [70, 30, 30, 99, 1])
     assert found.values.tolist() == [70, 30, 30, 99, 1]
 
 
-def test_a_stream_without_columns_has_valid_and_age_all_the_same():
+def test_a_stream_without_columns_has_valid_and_age_all_the_same(resample):
     times, values = np.array([[0, 100]]), np.zeros((1, 2, 0), np.float32)
     found = resample(times, values, np.array([[-5, 50]]), 'linear', GAP)
     assert found.values.shape == (1, 2, 0)
@@ -182,7 +186,7 @@ def test_results_are_written_into_the_arrays_given():
     table = np.full((1, 2, 5), -7, np.float32)
     valid = np.full((1, 2, 3), 9, np.uint8)
     age = np.full((1, 2, 3), -7, np.float32)
-    found = resample(
+    found = numpy_resample.resample(
         np.array([[0, 100]]),
         np.array([[[1, 2], [3, 4]]], np.float32),
         np.array([[50, 101]]),
@@ -199,7 +203,7 @@ def test_results_are_written_into_the_arrays_given():
     assert found.lower.tolist() == [[0, 1]]
 
 
-def test_input_is_not_written_to():
+def test_input_is_not_written_to(resample):
     times, values, targets = np.array([[0, 100]]), np.ones((1, 2, 1), np.float32), np.array([[7]])
     for array in (times, values, targets):
         array.flags.writeable = False
@@ -207,7 +211,7 @@ def test_input_is_not_written_to():
         resample(times, values, targets, rule, 10)
 
 
-def test_a_strided_window_gives_the_same_as_its_copy():
+def test_a_strided_window_gives_the_same_as_its_copy(resample):
     rng = np.random.default_rng(2)
     times = np.arange(0, 20, 2, dtype=np.int64)[None]
     ring = rng.standard_normal((1, 10, 7)).astype(np.float32)
@@ -242,13 +246,19 @@ def batches(draw):
     return streams, targets
 
 
-def alone(stream, targets, **more):
-    return resample(stream.times, stream.values, targets, stream.rule, stream.max_gap_ns, **more)
+@pytest.fixture(scope='session')
+def alone(resample):
+    def run(stream, targets, **more):
+        return resample(
+            stream.times, stream.values, targets, stream.rule, stream.max_gap_ns, **more
+        )
+
+    return run
 
 
 @settings(max_examples=150, deadline=None)
 @given(batches())
-def test_a_batch_is_its_sequences_one_by_one_bit_for_bit(case):
+def test_a_batch_is_its_sequences_one_by_one_bit_for_bit(alone, case):
     streams, targets = case
     for stream in streams:
         whole = alone(stream, targets)
@@ -261,7 +271,7 @@ def test_a_batch_is_its_sequences_one_by_one_bit_for_bit(case):
 
 @settings(max_examples=100, deadline=None)
 @given(batches(), st.randoms(use_true_random=False))
-def test_sequences_and_targets_may_be_permuted(case, random):
+def test_sequences_and_targets_may_be_permuted(alone, case, random):
     streams, targets = case
     rows = random.sample(range(len(targets)), len(targets))
     columns = random.sample(range(targets.shape[1]), targets.shape[1])
@@ -275,7 +285,7 @@ def test_sequences_and_targets_may_be_permuted(case, random):
 
 @settings(max_examples=150, deadline=None)
 @given(batches())
-def test_fuse_puts_what_resample_gives_side_by_side(case):
+def test_fuse_puts_what_resample_gives_side_by_side(fuse, alone, case):
     streams, targets = case
     fused = fuse(streams, targets)
     assert fused.values.shape[2] == sum(stream.values.shape[2] for stream in streams)
@@ -288,7 +298,7 @@ def test_fuse_puts_what_resample_gives_side_by_side(case):
 
 @settings(max_examples=150, deadline=None)
 @given(batches())
-def test_values_are_never_nan_and_stay_between_the_samples_used(case):
+def test_values_are_never_nan_and_stay_between_the_samples_used(alone, case):
     streams, targets = case
     for stream in streams:
         found = alone(stream, targets)
@@ -306,7 +316,7 @@ def test_values_are_never_nan_and_stay_between_the_samples_used(case):
 
 @settings(max_examples=150, deadline=None)
 @given(batches())
-def test_results_follow_the_definition_read_literally(case):
+def test_results_follow_the_definition_read_literally(alone, case):
     """The rules again, one target at a time, as they are written in the documentation."""
     streams, targets = case
     for stream in streams:

@@ -9,7 +9,6 @@ import math
 import numpy as np
 import pytest
 
-from robocache_ros.backends.numpy_resample import resample
 from robocache_ros.backends.numpy_slerp import ATAN, SIN, slerp, slerp_columns
 
 pytestmark = pytest.mark.filterwarnings('error')
@@ -135,7 +134,7 @@ def series(x, coefficients):
     return total * x
 
 
-def test_resampling_agrees_with_scipy_slerp():
+def test_resampling_agrees_with_scipy_slerp(resample):
     spatial = pytest.importorskip('scipy.spatial.transform')
     rng = np.random.default_rng(5)
     times = np.sort(rng.choice(10**9, 50, replace=False))
@@ -150,7 +149,7 @@ def test_resampling_agrees_with_scipy_slerp():
     assert found.valid.all()
 
 
-def test_held_and_hit_orientations_are_the_normalised_sample():
+def test_held_and_hit_orientations_are_the_normalised_sample(resample):
     times = np.array([[0, 100, 200]])
     q = np.array([[about_z(0), about_z(90), about_z(180)]], np.float32)
     found = resample(times, q, np.array([[-5, 100, 140, 160, 205]]), 'slerp', 99)

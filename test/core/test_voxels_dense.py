@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from voxel_oracle import CHANNELS, cloud, spec_of, unit_grid, voxelize
+from voxel_oracle import CHANNELS, cloud, spec_of, unit_grid
 
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.grid import Grid
@@ -15,33 +15,28 @@ F32 = np.float32
 NAN = float('nan')
 
 
-@pytest.fixture
-def backend():
-    return NumpyBackend()
-
-
 def scan(points=3000, spread=2.5):
     rows = np.random.default_rng(2).uniform(-spread, spread, (points, 4)).astype(F32)
     rows[::7, 3] = NAN
     return cloud(rows[:, :3], v=rows[:, 3])
 
 
-def test_layout_is_z_y_x_channel():
+def test_layout_is_z_y_x_channel(backend, voxelize):
     grid = Grid.from_range(1.0, [0, 0, 0, 4, 3, 2])
     found = voxelize(cloud([(3.5, 2.5, 0.5)], v=np.array([7], F32)), grid, ['count', 'mean_v'])
-    dense = NumpyBackend().densify(found)
+    dense = backend.densify(found)
     assert dense.shape == (2, 3, 4, 2)
     assert dense.dtype == np.float32
     assert dense[0, 2, 3].tolist() == [1.0, 7.0]
     assert np.count_nonzero(dense) == 2
 
 
-def test_every_column_of_a_channel_has_its_place(backend):
+def test_every_column_of_a_channel_has_its_place(voxelize, backend):
     found = voxelize(cloud([(0.5, 0.5, 0.5)]), unit_grid(), ['count', 'centroid', 'occupancy'])
     assert backend.densify(found)[0, 0, 0].tolist() == [1.0, *[F32(0.5 + 2.0**-21)] * 3, 1.0]
 
 
-def test_empty_cells_and_voxels_without_a_value_are_positive_zero(backend):
+def test_empty_cells_and_voxels_without_a_value_are_positive_zero(voxelize, backend):
     found = voxelize(cloud([(0.5, 0.5, 0.5)], v=np.array([NAN], F32)), unit_grid())
     dense = backend.densify(found)
     names = list(found.columns)
@@ -51,7 +46,7 @@ def test_empty_cells_and_voxels_without_a_value_are_positive_zero(backend):
     assert np.isfinite(dense).all()
 
 
-def test_uint8_rounds_to_nearest_even_and_clips(backend):
+def test_uint8_rounds_to_nearest_even_and_clips(voxelize, backend):
     values = np.array([0.5, 1.5, 254.5, 255.5, 1000.0, -3.0, NAN, 2.4], F32)
     points = [(i + 0.5, 0.5, 0.5) for i in range(8)]
     found = voxelize(cloud(points, v=values), unit_grid(8), ['count', 'mean_v'])
@@ -119,7 +114,8 @@ def test_dense_without_count_is_refused(backend):
         backend.voxelize_dense([cloud([])], spec_of(unit_grid(), ['mean_v']))
 
 
-def test_no_dense_result_lies_in_the_workspace(backend):
+def test_no_dense_result_lies_in_the_workspace():
+    backend = NumpyBackend()
     for channels in (['count'], ['count', 'mean_v']):
         spec = spec_of(unit_grid(), channels)
         for _ in range(2):

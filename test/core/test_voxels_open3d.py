@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from voxel_oracle import cloud, voxelize
+from voxel_oracle import cloud
 
 from robocache_ros.grid import Grid
 
@@ -25,7 +25,7 @@ def away_from_faces(points, grid):
 
 
 @pytest.mark.parametrize('size', [0.25, 0.1])
-def test_open3d_counts_the_same_points_in_the_same_voxels(size):
+def test_open3d_counts_the_same_points_in_the_same_voxels(voxelize, size):
     low, high = np.full((3, 1), -5.0), np.full((3, 1), 5.0)
     grid = Grid.from_range(size, [*low.ravel(), *high.ravel()])
     points = np.random.default_rng(11).normal(0.0, 1.0, (20000, 3)).astype(F32)

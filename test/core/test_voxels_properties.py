@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from voxel_oracle import CHANNELS, assert_equal, bits, cloud, expected, spec_of, voxelize
+from voxel_oracle import CHANNELS, assert_equal, bits, cloud, expected, spec_of
+from voxel_oracle import voxelize as by_numpy
 
 from robocache_ros.backends import numpy_cells
 from robocache_ros.backends.numpy_backend import NumpyBackend
@@ -35,18 +36,22 @@ def clouds_of(value):
     )
 
 
-def voxels_of(rows, **limits):
-    return voxelize(cloud(rows[:, :3], v=rows[:, 3]), GRID, **limits)
+@pytest.fixture(scope='session')
+def voxels_of(voxelize):
+    def run(rows, **limits):
+        return voxelize(cloud(rows[:, :3], v=rows[:, 3]), GRID, **limits)
+
+    return run
 
 
 @given(clouds_of(finite))
-def test_voxels_equal_those_computed_point_by_point_in_fractions(rows):
+def test_voxels_equal_those_computed_point_by_point_in_fractions(voxels_of, rows):
     wanted = expected(rows[:, :3].tolist(), rows[:, 3].tolist(), GRID, 2.0**-18)
     assert_equal(voxels_of(rows), wanted)
 
 
 @given(clouds_of(any_value), st.randoms(use_true_random=False))
-def test_order_of_the_points_changes_no_bit(rows, random):
+def test_order_of_the_points_changes_no_bit(voxels_of, rows, random):
     order = list(range(len(rows)))
     random.shuffle(order)
     plain, shuffled = voxels_of(rows), voxels_of(rows[order])
@@ -55,7 +60,7 @@ def test_order_of_the_points_changes_no_bit(rows, random):
 
 
 @given(clouds_of(any_value), st.integers(0, 60))
-def test_cutting_a_cloud_in_two_changes_no_bit(rows, cut):
+def test_cutting_a_cloud_in_two_changes_no_bit(voxelize, voxels_of, rows, cut):
     parts = [cloud(part[:, :3], v=part[:, 3]) for part in (rows[:cut], rows[cut:])]
     whole, merged = voxels_of(rows), voxelize(parts, GRID)
     assert bits(whole) == bits(merged)
@@ -63,7 +68,7 @@ def test_cutting_a_cloud_in_two_changes_no_bit(rows, cut):
 
 
 @given(clouds_of(any_value), st.integers(1, 70), st.integers(1, 20))
-def test_every_point_is_in_exactly_one_count(rows, max_points, max_voxels):
+def test_every_point_is_in_exactly_one_count(voxels_of, rows, max_points, max_voxels):
     found = voxels_of(rows, max_points=max_points, max_voxels=max_voxels)
     stats = found.stats
     assert stats.points == len(rows)
@@ -103,13 +108,13 @@ def test_size_of_the_tables_changes_no_bit(table, monkeypatch):
     rows = scan(5000, 3, 8.0)
     grid = Grid.from_range(0.1, [-8, -8, -8, 8, 8, 8])
     view = cloud(rows[:, :3], v=rows[:, 3])
-    wanted = voxelize(view, grid)
+    wanted = by_numpy(view, grid)
     monkeypatch.setattr(numpy_cells, '_CELLS_PER_POINT', 0)
     monkeypatch.setattr(numpy_cells, '_SMALL_TABLE', min(table, grid.cells))
-    assert bits(voxelize(view, grid)) == bits(wanted)
+    assert bits(by_numpy(view, grid)) == bits(wanted)
 
 
-def test_the_largest_grids_have_right_indices():
+def test_the_largest_grids_have_right_indices(voxelize):
     grid = Grid.from_range(0.5, [-16384, -16384, -4, 16384, 16384, 4])
     assert grid.cells == 2**36
     corners = [(-16384, -16384, -4), (16383.75, 16383.75, 3.75), (0.25, -0.25, 0.25)]
@@ -120,11 +125,12 @@ def test_the_largest_grids_have_right_indices():
 
 @settings(max_examples=20)
 @given(st.lists(clouds_of(any_value), min_size=2, max_size=4))
-def test_results_do_not_change_when_the_backend_is_used_again(clouds):
-    backend = NumpyBackend()
+def test_results_do_not_change_when_the_backend_is_used_again(voxelize, new_backend, clouds):
+    backend = new_backend()
     spec = spec_of(GRID, CHANNELS)
     views = [cloud(rows[:, :3], v=rows[:, 3]) for rows in clouds]
     found = [backend.voxelize([view], spec) for view in views]
+    backend.close()
     assert [bits(f) for f in found] == [bits(voxelize(view, GRID)) for view in views]
 
 
@@ -141,7 +147,7 @@ def test_no_result_lies_in_the_workspace_or_in_the_cloud():
         assert not any(np.shares_memory(array, other) for other in ours[number + 1 :])
 
 
-def test_the_cloud_is_not_written_to():
+def test_the_cloud_is_not_written_to(voxels_of):
     rows = scan(1000, 5, 2.0)
     rows[0] = -0.0
     before = rows.tobytes()

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.codec.cloud import CloudView, Transform
 from robocache_ros.grid import Channel, Grid, VoxelSpec
 
@@ -23,25 +22,29 @@ def moved(points, matrix):
     return replace(CloudView.from_columns(columns), transform=Transform.from_matrix(matrix))
 
 
-def voxels(clouds, size=1.0, bounds=(-8, -8, -8, 8, 8, 8), channel='count'):
-    spec = VoxelSpec(Grid.from_range(size, bounds), (Channel.parse(channel),))
-    return NumpyBackend().voxelize(clouds, spec)
+@pytest.fixture(scope='session')
+def voxels(backend):
+    def run(clouds, size=1.0, bounds=(-8, -8, -8, 8, 8, 8), channel='count'):
+        spec = VoxelSpec(Grid.from_range(size, bounds), (Channel.parse(channel),))
+        return backend.voxelize(clouds, spec)
+
+    return run
 
 
-def test_a_point_lands_in_the_cell_worked_out_by_hand():
+def test_a_point_lands_in_the_cell_worked_out_by_hand(voxels):
     # (5.5, 0.5, -1.5) turns to (-0.5, 5.5, -1.5) and moves to (0.5, 7.5, 1.5): cell 8, 15, 9.
     found = voxels([moved([[5.5, 0.5, -1.5]], TURN)])
     assert found.index.tolist() == [(9 * 16 + 15) * 16 + 8]
 
 
-def test_each_cloud_has_its_own_transform():
+def test_each_cloud_has_its_own_transform(voxels):
     point = [[5.5, 0.5, -1.5]]
     found = voxels([moved(point, TURN), moved(point, np.eye(4)), moved(point, TURN)])
     assert found.index.tolist() == [(6 * 16 + 8) * 16 + 13, (9 * 16 + 15) * 16 + 8]
     assert found.count.tolist() == [1, 2]
 
 
-def test_every_product_and_sum_is_rounded_to_float32_in_the_given_order():
+def test_every_product_and_sum_is_rounded_to_float32_in_the_given_order(voxels):
     rng = np.random.default_rng(3)
     matrix = np.eye(4)
     matrix[:3] = rng.uniform(-1, 1, (3, 4))
@@ -62,7 +65,7 @@ def test_every_product_and_sum_is_rounded_to_float32_in_the_given_order():
         np.testing.assert_array_equal(wide.columns[name], values)
 
 
-def test_points_that_a_transform_makes_infinite_count_as_not_finite():
+def test_points_that_a_transform_makes_infinite_count_as_not_finite(voxels):
     found = voxels([moved([[1e38, 0, 0], [np.nan, 0, 0], [1, 0, 0]], np.diag([10.0, 1, 1, 1]))])
     assert (found.stats.nonfinite, found.stats.out_of_range) == (2, 1)
 

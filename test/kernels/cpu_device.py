@@ -44,6 +44,7 @@ POISON = 0xCD
 GUARDS = itertools.cycle(range(0x80, 0xC1))  # one each, or a copied guard would not show
 ORDERS = ('forward', 'reverse', 'shuffled')
 REPORT_BYTES = 2048
+ONE_LAUNCH = threading.Lock()  # a library runs one at a time, whoever loaded it
 
 # Bits as NVRTC makes them with --fmad=false: nothing is contracted, nothing reassociated.
 FLAGS = (
@@ -288,4 +289,5 @@ class CpuDevice:
         self.check(step.kernel)
 
     def _run(self, file, entry, call):
-        return getattr(self._libraries[file], entry)(ctypes.byref(call))
+        with ONE_LAUNCH:
+            return getattr(self._libraries[file], entry)(ctypes.byref(call))
