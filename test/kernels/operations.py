@@ -123,7 +123,7 @@ OPERATIONS = {
     ],
     'dense grids': lambda backend: [
         backend.voxelize_dense([_scan()], _spec(channels=('count',))),
-        backend.voxelize_dense([_scan(), _message()], _spec(2.0)),
+        backend.voxelize_dense([_scan(), _message()], _spec(0.5)),
         backend.voxelize_dense([_scan()], _spec(0.5, channels=('count', 'occupancy', 'min_v'))),
     ],
     'occupancy': lambda backend: [
