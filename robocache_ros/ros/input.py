@@ -16,12 +16,9 @@ from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolic
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 
-from robocache_ros.codec.cloud import decode_cloud
-from robocache_ros.codec.image import decode_image
-from robocache_ros.codec.imu import decode_imu
-from robocache_ros.codec.joints import joint_decoder
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import ConfigError, SourceConfig
+from robocache_ros.decoding import decoder_of
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.ros.events import (
@@ -37,12 +34,11 @@ RELIABILITY = {
 # The rest of the profile may be overridden as anywhere in ROS; reliability is ours, see _policy.
 OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
 
-# Source type -> message type, and how the decoder of a source is made.
-KINDS: dict[str, tuple[type, Callable[[Any], Callable[[Any], Any]]]] = {
-    'pointcloud2': (PointCloud2, lambda s: partial(decode_cloud, input_origin=s.input_origin)),
-    'image': (Image, lambda s: decode_image),
-    'imu': (Imu, lambda s: decode_imu),
-    'joint_state': (JointState, lambda s: joint_decoder(s.joints, s.interfaces)),
+MESSAGES: dict[str, type] = {  # by type of source
+    'pointcloud2': PointCloud2,
+    'image': Image,
+    'imu': Imu,
+    'joint_state': JointState,
 }
 
 
@@ -85,9 +81,9 @@ class Input:
         self._node = node
         self._pipeline = pipeline
         self._on_sample = on_sample
-        self._message_type, make_decoder = KINDS[source.type]
+        self._message_type = MESSAGES[source.type]
         self.type_name = _type_name(self._message_type)
-        self._decode = make_decoder(source)
+        self._decode = decoder_of(source)
         self.told: set[str] = set()  # keys of the reasons that the log has named
         self._rejecting = False
         self.topic = node.resolve_topic_name(source.topic)

@@ -30,7 +30,7 @@ LAYERS = {
     'backends': {'backends', 'batch', 'cloud_features'},
     'schema': {'schema'},
     'timeline': {'timeline'},
-    'pipeline': {'assembly', 'pipeline', 'api', 'reading', 'pairing'},
+    'pipeline': {'assembly', 'pipeline', 'api', 'reading', 'pairing', 'decoding', 'replay'},
     'sim': {'sim'},
     'ros': {'ros', 'node', 'reader'},
     'commands': {'demo', '__main__'},
