@@ -134,9 +134,8 @@ class Accelerator:
         """Leave the device as it is for ever, and all that `error` has seen of it."""
         keep_for_ever(error, self._cuda)
         self._cuda = None
-        if self.off is None:
-            self.off = Off(reason, sentence)
-            _log.error('CUDA is off until this process restarts: %s. %s', sentence, reason.fix)
+        self.off = Off(reason, sentence)
+        _log.error('CUDA is off until this process restarts: %s. %s', sentence, reason.fix)
 
     def close(self) -> None:
         """Give the device back, at once, or when the opening or computation under way is done."""

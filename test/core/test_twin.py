@@ -388,6 +388,13 @@ def test_closing_gives_the_device_back(make):
     assert opener.times == 1
 
 
+def test_a_computation_that_begins_while_it_is_closed_is_done_on_numpy(make, monkeypatch):
+    backend = make(Opener())
+    monkeypatch.setattr(backend._accelerator, 'refuses', lambda op, size: backend.close())
+    voxelize(backend)
+    assert counts(backend) == {'warming_up': 1}
+
+
 def test_closing_does_not_wait_for_an_opening_which_then_gives_the_device_back(make):
     opener = Opener()
     opener.gate.clear()
