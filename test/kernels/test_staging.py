@@ -184,6 +184,51 @@ def test_only_points_within_the_limit_and_columns_of_channels_cross():
         assert payload < (13 if cloud.columns else 16) * 1000 + 5000
 
 
+def sent_bytes(device, columns, channels=('count', 'max_v')):
+    """Bytes that cross for columns; the voxels are compared."""
+    spec = spec_of(GRID, channels)
+    kernels = Voxelizer(Staging(device, Limits()))
+    device.sent.clear()
+    found = kernels.voxelize([as_columns(columns)], spec)
+    own = {name: values.copy() for name, values in columns.items()}
+    assert_same(found, NumpyBackend().voxelize([as_columns(own)], spec))
+    return sum(nbytes for _, nbytes in device.sent)
+
+
+def test_columns_of_one_table_cross_as_its_rows():
+    n = 3000
+    columns = some_points(n, GRID)
+    table = np.full((n, 5), 7, 'f4')
+    for k, name in ((1, 'x'), (2, 'y'), (4, 'z')):
+        table[:, k] = columns[name]
+    rows = sent_bytes(
+        Recorder(), {'x': table[:, 1], 'y': table[:, 2], 'z': table[:, 4], 'v': table[:, 0]}
+    )
+    assert 20 * n < rows < 20 * n + 5000
+    points = np.zeros(n, [('v', 'u1'), ('z', '>f8'), ('x', 'f4'), ('gap', 'u2'), ('y', 'f4')])
+    for name in 'xyz':
+        points[name] = columns[name]
+    points['v'] = np.arange(n)
+    rows = sent_bytes(Recorder(), {name: points[name] for name in 'xyzv'})
+    assert 19 * n - 2 < rows < 19 * n + 5000
+
+
+def test_columns_of_different_or_mostly_unused_rows_cross_one_by_one():
+    n = 3000
+    columns = some_points(n, GRID)
+    wide = np.zeros((n, 12), 'f4')
+    other, far = np.zeros((n, 6), 'f4'), np.zeros((2 * n, 6), 'f4')
+    v = np.arange(n, dtype='f4')
+    for tables in ([wide] * 3, [other, other, other.copy()], [far[:n], far[:n], far[n:]]):
+        found = {}
+        for k, (name, table) in enumerate(zip('xyz', tables, strict=True)):
+            table[:, k] = columns[name]
+            found[name] = table[:, k]
+        assert sent_bytes(Recorder(), {**found, 'v': v}) < 16 * n + 5000
+        backwards = {name: values[::-1] for name, values in found.items()}
+        assert sent_bytes(Recorder(), backwards, ('count', 'centroid')) < 12 * n + 5000
+
+
 def test_columns_on_the_device_are_read_where_they_are():
     device = Recorder()
     kernels = Voxelizer(Staging(device, Limits()))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
 from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS
@@ -114,18 +115,47 @@ class StagedClouds:
         ]
 
     def _add_columns(self, cloud: CloudView, part: slice) -> list[_Field]:
+        n = part.stop - part.start
+        columns = {name: cloud.columns[name] for name in self._names if cloud.has(name)}
+        held = [values[:n] for values in columns.values() if not isinstance(values, DeviceArray)]
+        rows = _rows_of(held)
+        at = None if rows is None else self._parcel.add(rows) - _address(rows)
         return [
-            self._add_column(cloud.columns[name], part.stop - part.start)
-            if cloud.has(name)
-            else _ABSENT
+            self._add_column(columns[name], n, at) if name in columns else _ABSENT
             for name in self._names
         ]
 
-    def _add_column(self, values: AnyArray | DeviceArray, n: int) -> _Field:
+    def _add_column(self, values: AnyArray | DeviceArray, n: int, rows_at: int | None) -> _Field:
         if isinstance(values, DeviceArray):  # read where it is
             return _Field(values.address, True, values.strides[0], 0, *_type(values.dtype))
+        if rows_at is not None:
+            at = rows_at + _address(values)
+            return _Field(at, False, values.strides[0], 0, *_type(values.dtype))
         at = self._parcel.add(values[:n])
         return _Field(at, False, values.itemsize, 0, *_type(values.dtype))
+
+
+def _rows_of(columns: Sequence[AnyArray]) -> AnyArray | None:
+    """
+    Bytes of the rows that all columns [n] are columns of, if they fill half of them; else None.
+
+    One copy of whole rows is several times faster than one of each column.
+    """
+    steps = {values.strides[0] for values in columns}
+    step, filled = next(iter(steps), 0), sum(values.itemsize for values in columns)
+    if len(steps) != 1 or len(columns[0]) < 2 or not filled <= step <= 2 * filled:
+        return None
+    n = len(columns[0])
+    lowest = min(columns, key=_address)
+    begin = _address(lowest)
+    end = max(_address(values) + (n - 1) * step + values.itemsize for values in columns)
+    if end - begin > n * step:  # side by side in other rows, or not at all
+        return None
+    return as_strided(lowest[:1].view(np.uint8), (end - begin,), (1,), writeable=False)
+
+
+def _address(values: AnyArray) -> int:
+    return int(values.__array_interface__['data'][0])
 
 
 def check(number: int, limit: int, what: str) -> None:
