@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,8 +29,9 @@ class DeviceArray:
     strides: tuple[int, ...]  # bytes
     dtype: np.dtype[Any]  # bfloat16 as uint16
     device_id: int
-    owner: Any  # the array as its library has it, which keeps the memory alive
-    download: Callable[[], AnyArray]  # a copy of it on the host
+    # The array as its library has it, which keeps the memory alive; showing it would copy it.
+    owner: Any = field(repr=False)
+    download: Callable[[], AnyArray] = field(repr=False)  # a copy of it on the host
 
     @property
     def ndim(self) -> int:

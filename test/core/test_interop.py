@@ -6,20 +6,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+from function_calls import ASKED, GRID, NAMES, arrays, bits, calls
 from other_arrays import CUPY, GpuArray, Library, gpu
 
-from robocache_ros import Stream, api, fuse, occupancy, resample, voxelize
-from robocache_ros.grid import SparseVoxels
+from robocache_ros import Stream, api, fuse, resample, voxelize
 from robocache_ros.interop import DeviceArray, is_bfloat16, on_host, view
 from robocache_ros.points import as_cloud
 
-GRID = {'voxel_size': 0.5, 'point_cloud_range': [-2, -2, -2, 2, 2, 2]}
-ASKED = {**GRID, 'channels': ['count', 'centroid', 'mean_i'], 'fields': ['i']}
 TIMES = [0, 100, 200]
 VALUES = [[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]
 
@@ -62,46 +59,6 @@ def results(monkeypatch):
 
     monkeypatch.setattr(api, '_backend', Recorder)
     return made
-
-
-def arrays(result):
-    """Return all arrays of a result, by name."""
-    if isinstance(result, SparseVoxels):
-        named = {'index': result.index, 'count': result.count, **result.columns}
-        assert {field.name for field in fields(result)} == {
-            'grid', 'index', 'count', 'columns', 'stats',
-        }  # fmt: skip
-        return named
-    if hasattr(result, '_asdict'):
-        return {k: v for k, v in result._asdict().items() if hasattr(v, 'dtype')}
-    return {'grid': result}
-
-
-def bits(array):
-    return on_host(array).tobytes()
-
-
-def calls(change=lambda array: array):
-    """Return every function as a call, its arrays changed."""
-    rng = np.random.default_rng(3)
-    points = change(rng.uniform(-2.2, 2.2, (300, 4)).astype(np.float32))
-    times = np.cumsum(rng.integers(1, 50, (2, 8)), axis=1)
-    values = [rng.standard_normal((2, 8, d)).astype(np.float32) for d in (3, 5, 4)]
-    values[2][0, 2, 1] = np.inf
-    targets = change(rng.integers(0, 400, (2, 6)))
-    streams = [Stream(change(times), change(v)) for v in values]
-    return {
-        'voxelize': lambda **more: voxelize(points, **ASKED, **more),
-        'dense': lambda **more: voxelize(points, **ASKED, dense=True, **more),
-        'occupancy': lambda **more: occupancy(points, **GRID, **more),
-        'packed': lambda **more: occupancy(points, **GRID, packed=True, **more),
-        'resample': lambda **more: resample(*streams[0][:2], targets, **more),
-        'with a bad sample': lambda **more: resample(*streams[2][:2], targets, **more),
-        'fuse': lambda **more: fuse(streams[:2], targets, **more),
-    }
-
-
-NAMES = list(calls())
 
 
 # -- torch ----------------------------------------------------------------------------------
@@ -331,6 +288,17 @@ def test_columns_in_two_places_are_refused(cupy, rows):
 def test_coordinates_on_a_gpu_are_floats(cupy):
     with pytest.raises(ValueError, match="column 'x' on a GPU is int32, not float32 or float64"):
         voxelize(gpu(np.zeros((5, 3), np.int32)), **GRID)
+
+
+def test_an_array_of_cupy_itself_is_seen_where_it_lies(rows):
+    cupy = pytest.importorskip('cupy', reason='needs cupy')
+    memory = cupy.cuda.UnownedMemory(rows.ctypes.data, rows.nbytes, rows, 0)
+    array = cupy.ndarray(rows.shape, rows.dtype, cupy.cuda.MemoryPointer(memory, 0))
+    columns = as_cloud(array[::2], ['i']).columns
+    for k, name in enumerate('xyzi'):
+        assert columns[name].address == rows[:, k].ctypes.data
+        assert (columns[name].shape, columns[name].strides) == ((250,), (32,))
+    assert 'float32' in repr(columns)  # which does not copy it to the host
 
 
 def test_a_tensor_on_a_gpu_is_seen_where_it_lies(torch, rows):
