@@ -66,9 +66,9 @@ def without_a_gpu():
 
 def pytest_generate_tests(metafunc):
     if 'new_backend' in metafunc.fixturenames:
-        makers = [numpy, kernels, pytest.param(cuda, marks=without_a_gpu())]
-        ids = ['numpy', 'kernels', 'cuda']
-        metafunc.parametrize('new_backend', makers, True, ids, scope='session')
+        made = [numpy, kernels, pytest.param(cuda, marks=without_a_gpu())]
+        names = ['numpy', 'kernels', 'cuda']
+        metafunc.parametrize('new_backend', made, indirect=True, ids=names, scope='session')
 
 
 @pytest.fixture(scope='session')
