@@ -211,6 +211,8 @@ def test_every_operation_survives_a_device_that_runs_as_late_as_it_may(
     monkeypatch, tmp_path, name
 ):
     monkeypatch.setenv('ROBOCACHE_CACHE_DIR', str(tmp_path))
+    # Arrays of NumPy stand for those on the device, and have no stream to wait for.
+    monkeypatch.setattr(CupyDevice, 'follow', lambda self, array: None)
     fake = FakeCupy(CpuDevice())
     fake.install(monkeypatch)
     backend = CudaBackend(CupyDevice(), Limits(max_points=2000, max_voxels=2000))
@@ -274,6 +276,17 @@ def test_view_is_an_array_of_the_library_that_keeps_memory(fake):
     count = len(gc.get_referrers(memory))
     del seen
     assert len(gc.get_referrers(memory)) < count
+
+
+def test_stream_follows_that_of_an_array(fake):
+    class Array:
+        streams = []
+
+        def __dlpack__(self, *, stream):
+            self.streams.append(stream)
+
+    CupyDevice().follow(array := Array())
+    assert array.streams == [0x57]
 
 
 # ---- threads and devices
