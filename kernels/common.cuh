@@ -244,3 +244,22 @@ static __device__ __forceinline__ i64 cell_of(const Points& points, const Locate
              points.dims[0] +
          static_cast<i64>(found.t[0]);
 }
+
+// Where in its cell a point is along an axis: 0 .. 2^20 - 1.
+static __device__ __forceinline__ u32 steps_in_cell(float t) {
+  const float part = t - floorf(t);
+  // floor, not rint, which could reach the next cell
+  return static_cast<u32>(floorf(part * static_cast<float>(STEPS_PER_CELL)));
+}
+
+// ---- floats in integers
+
+// Integers of the same order; no finite float gives 0, nor does its complement.
+static __device__ __forceinline__ u32 ordered_of(float value) {
+  const u32 bits = __float_as_uint(value);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
+  return ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered;
+}

@@ -98,7 +98,7 @@ static __device__ __forceinline__ void store_1(u8* at) {
 #endif
 }
 
-// ---- neighbours
+// ---- count and occupancy
 
 // Cell of point i, OUTSIDE for those outside and past the last one.
 static __device__ __forceinline__ u32 cell_at(const Points& points, i64 i) {
@@ -109,8 +109,6 @@ static __device__ __forceinline__ u32 cell_at(const Points& points, i64 i) {
 
 // for each point i of whole warps; those past the last one are in no cell
 #define EACH_POINT_OF_WARPS(i, n) (i64 i = FIRST; i - LANE < (n); i += STRIDE)
-
-// ---- count and occupancy
 
 // Parallel over points. Adds to a cleared grid, float[cells]; exact up to 2^24 points.
 KERNEL(count, DenseJob, 256) {
@@ -259,52 +257,28 @@ KERNEL(sort_move, DenseJob, 256) {
 
 // ---- sums in shared memory
 
-// Order-preserving: a greater float is a greater number, and no finite one is 0, which is `none`.
-static __device__ __forceinline__ u32 ordered_of(float v) {
-  const u32 bits = __float_as_uint(v);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-static __device__ __forceinline__ float float_of_ordered(u32 order) {
-  return __uint_as_float(order & 0x80000000u ? order & 0x7fffffffu : ~order);
-}
-
-template <class T>
-static __device__ __forceinline__ T sum_of_warp(T value) {
-  for (i32 other = 16; other > 0; other /= 2) value += __shfl_xor_sync(FULL_WARP, value, other);
-  return value;
-}
-
-static __device__ __forceinline__ u32 greatest_of_warp(u32 value) {
-  for (i32 other = 16; other > 0; other /= 2) {
-    value = max(value, __shfl_xor_sync(FULL_WARP, value, other));
-  }
-  return value;
-}
-
-// The cell that a thread adds to. Where a whole warp has the same one, it sums up first and one
-// lane adds: many points in one cell would wait for each other. All lanes of a warp call.
+// The cell that a run of lanes adds to, by its first lane. All lanes of a warp call these.
 struct Target {
+  Run run;
   u32* words;      // of the cell
   u32 cells_each;  // from one word of a cell to its next
-  bool adds;       // this lane does
-  bool together;   // the warp has one cell
+  bool adds;       // this is the first lane of a run that has a cell
 };
 
 static __device__ __forceinline__ void add(const Target& target, i32 word, u32 value) {
-  if (target.together) value = sum_of_warp(value);
+  value = sum_of_run(target.run, value);
   if (target.adds && value != 0) atomicAdd(target.words + word * target.cells_each, value);
 }
 
 static __device__ __forceinline__ void raise(const Target& target, i32 word, u32 value) {
-  if (target.together) value = greatest_of_warp(value);
+  value = greatest_of_run(target.run, value);
   if (target.adds && value != 0) atomicMax(target.words + word * target.cells_each, value);
 }
 
 // Adds to a 64-bit sum in two words: shared memory adds 32 bits natively, and 64 in a loop. Every
 // time the low word wraps, exactly one thread sees it, so the halves are right in any order.
 static __device__ __forceinline__ void add_wide(const Target& target, i32 word, i64 value) {
-  if (target.together) value = sum_of_warp(value);
+  value = sum_of_run(target.run, value);
   if (!target.adds || value == 0) return;
   u32* low = target.words + word * target.cells_each;
   const u32 part = static_cast<u32>(value);
@@ -335,10 +309,7 @@ static __device__ __forceinline__ void add_position(const Target& target, i32 wo
                                                     const Points& points, i64 i) {
   const Located found = locate(points, i);
   for (i32 axis = 0; axis < 3; ++axis) {
-    const float part = found.t[axis] - floorf(found.t[axis]);
-    // floor, not rint, which could reach the next cell
-    const float step = floorf(part * static_cast<float>(STEPS_PER_CELL));
-    add_wide(target, word + 2 * axis, static_cast<i64>(step));
+    add_wide(target, word + 2 * axis, steps_in_cell(found.t[axis]));
   }
 }
 
@@ -361,8 +332,8 @@ static __device__ __forceinline__ float value_of_column(const DenseJob* job, con
   switch (column.kind) {
     case COUNT: return static_cast<float>(own[0]);
     case OCCUPANCY: return 1.0f;
-    case MIN: return own[0] ? float_of_ordered(~own[0]) : 0.0f;
-    case MAX: return own[0] ? float_of_ordered(own[0]) : 0.0f;
+    case MIN: return own[0] ? float_of_bits(bits_of_ordered(~own[0])) : 0.0f;
+    case MAX: return own[0] ? float_of_bits(bits_of_ordered(own[0])) : 0.0f;
     default: break;
   }
   const bool of_field = column.kind == MEAN || column.kind == SUM;
@@ -404,12 +375,13 @@ static __device__ __forceinline__ void add_points(const DenseJob* job, u32* word
                                                   const Sorted* sorted, u32 n) {
   const Points& points = job->points;
   for (u32 i = threadIdx.x; i - LANE < n; i += blockDim.x) {
-    // The lanes past the last point take that one too, and do not add it.
-    const Sorted point = sorted[min(i, n - 1)];
-    const u32 first = __shfl_sync(FULL_WARP, point.local, 0);
-    const bool one_cell = __all_sync(FULL_WARP, i < n && point.local == first);
-    const Target target{words + point.local, cells_each, one_cell ? LANE == 0 : i < n, one_cell};
-    add(target, 0, 1);
+    const Sorted point = sorted[min(i, n - 1)];  // lanes past the last one read it and do not add
+    Target target;
+    target.run = run_of(i < n ? point.local : OUTSIDE);
+    target.words = words + point.local;
+    target.cells_each = cells_each;
+    target.adds = i < n && target.run.first == LANE;
+    if (target.adds) atomicAdd(target.words, target.run.length);
     if (job->centroid) add_position(target, job->centroid, points, point.point);
     for (i32 k = 0; k < job->value_count; ++k) {
       const DenseValue& value = job->values[k];
@@ -420,7 +392,7 @@ static __device__ __forceinline__ void add_points(const DenseJob* job, u32* word
 
 // A block per share: adds its points up in shared memory, u32[word_count][chunks_each * 32], and
 // writes its cells, empty ones too.
-KERNEL(reduce, DenseJob, 1024) {
+KERNEL(reduce, DenseJob, 512, 2) {
   DYNAMIC_SHARED(u32, words);
   const u32 cells_each = static_cast<u32>(job->chunks_each) * CHUNK;
   const u32 chunks = static_cast<u32>((job->cells + CHUNK - 1) / CHUNK);

@@ -183,10 +183,7 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
       if (centroid) {
         u64 packed = 0;
         for (i32 axis = 0; axis < 3; ++axis) {
-          const float part = found.t[axis] - floorf(found.t[axis]);
-          // floor, not rint, which could reach the next cell
-          const float step = floorf(part * static_cast<float>(STEPS_PER_CELL));
-          packed |= static_cast<u64>(step) << (20 * axis);
+          packed |= static_cast<u64>(steps_in_cell(found.t[axis])) << (20 * axis);
         }
         steps[i] = packed;
       }
@@ -296,16 +293,6 @@ KERNEL(refine_1, VoxelJob, THREADS, BLOCKS) { refine(job, 1); }
 KERNEL(refine_2, VoxelJob, THREADS, BLOCKS) { refine(job, 2); }
 
 // ---- values
-
-// Floats as integers of the same order; no finite one gives 0, nor does its complement.
-static __device__ __forceinline__ u32 ordered_of(float value) {
-  const u32 bits = __float_as_uint(value);
-  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-static __device__ __forceinline__ u32 bits_of_ordered(u32 ordered) {
-  return ordered & 0x80000000u ? ordered & 0x7fffffffu : ~ordered;
-}
 
 // The record that a run of lanes adds to, by its first lane. All of a warp call these.
 struct Target {
