@@ -52,13 +52,6 @@ def measure(
     return {op: _crossover(numpy, cuda, made, stopped) for op, made in cases.items()}
 
 
-def try_once(cuda: Operations, cases: Cases, stopped: Callable[[], bool]) -> None:
-    """Run the smallest case of each operation, so that a frame is not the first one to do so."""
-    for made in cases.values():
-        if not stopped():
-            made[0]().work(cuda)
-
-
 def _crossover(
     numpy: Operations,
     cuda: Operations,

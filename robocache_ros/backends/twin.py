@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from robocache_ros.backends.accelerator import Accelerator, Refused
-from robocache_ros.backends.crossover import Crossover, described, measure, try_once
+from robocache_ros.backends.comparison import compare
+from robocache_ros.backends.crossover import Crossover, described, measure
 from robocache_ros.backends.cuda.device import DeviceLost
 from robocache_ros.backends.status import BackendStatus
 from robocache_ros.grid import MAX_POINTS, Grid, SparseVoxels, VoxelSpec
@@ -200,12 +201,10 @@ class TwinBackend:
         return result
 
     def _tune(self, cuda: Operations, stopped: Callable[[], bool]) -> Crossover:
-        """Find the sizes from which on CUDA is used, in the thread that opens it."""
-        cases = self._workload.cases()
-        if self._always:
-            try_once(cuda, cases, stopped)
-            return dict.fromkeys(OPS, 0)
-        return measure(self._make_numpy(), cuda, cases, stopped)
+        """Find the sizes from which on CUDA is used, in the thread that has opened it."""
+        numpy, cases = self._make_numpy(), self._workload.cases()
+        compare(numpy, cuda, cases, stopped)
+        return dict.fromkeys(OPS, 0) if self._always else measure(numpy, cuda, cases, stopped)
 
     def _choice(self) -> tuple[str, str, str]:
         """Name, reason and fix."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from robocache_ros.backends import crossover
-from robocache_ros.backends.crossover import Case, measure, try_once
+from robocache_ros.backends.crossover import Case, measure
 from robocache_ros.backends.cuda.device import Limits, OverLimit
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.twin import OPS, TwinBackend
@@ -90,14 +90,6 @@ def test_it_ends_as_soon_as_it_is_told_to(clock):
     found, cuda = measured(clock, [30.0] * 5, stopped=lambda: True)
     assert found is None
     assert cuda.sizes == []
-
-
-def test_trying_once_takes_the_smallest_case(clock):
-    cuda = Timed(clock, dict.fromkeys(SIZES, 1.0))
-    try_once(cuda, cases(), lambda: False)
-    assert cuda.sizes == [10]
-    try_once(cuda, cases(), lambda: True)
-    assert cuda.sizes == [10]
 
 
 class Counted(NumpyBackend):
