@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
-from cpu_device import ORDERS, CpuDevice
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from cpu_device import CpuDevice
+from devices import EACH_KIND, EVERY, device
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
 from robocache_ros.backends.cuda.images import TILE_PIXELS, ImageResults, Images
+from robocache_ros.backends.cuda.results import copied
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.numpy_images import CHANNELS, image_grid
 from robocache_ros.codec.image import ENCODINGS, ImageView
@@ -21,16 +23,24 @@ BAYER = [name for name, stored in ENCODINGS.items() if stored.bayer]
 NAN, INF = float('nan'), float('inf')
 
 
-def images(order='forward', **limits):
-    return Images(Staging(CpuDevice(order, seed=5, multiprocessors=1), Limits(**limits)))
+@functools.cache
+def images_on(name):
+    return Images(Staging(device(name), Limits()))
 
 
-ALL = {order: images(order) for order in ORDERS}
+def images_within(max_message_bytes):
+    return Images(Staging(CpuDevice(), Limits(max_message_bytes=max_message_bytes)))
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=EVERY)
 def kernel(request):
-    return ALL[request.param]
+    return images_on(request.param)
+
+
+@pytest.fixture(params=EACH_KIND)
+def one_kernel(request):
+    """Less often: for what is about values more than about threads."""
+    return images_on(request.param)
 
 
 def pixel_type(encoding, big_endian=False):
@@ -92,10 +102,10 @@ def test_mosaics_cut_at_odd_and_even_pixels(kernel, encoding, channels):
 @pytest.mark.parametrize(
     'pixels', [1, 31, 33, TILE_PIXELS - 1, TILE_PIXELS, TILE_PIXELS + 1, 3000]
 )
-def test_cells_of_one_pixel_to_many_tiles(pixels):
+def test_cells_of_one_pixel_to_many_tiles(one_kernel, pixels):
     for height, width in ((1, pixels), (pixels, 1), (pixels, 3)):
         for encoding in ('mono8', 'bgr8', '32FC1'):
-            check(ALL['shuffled'], made(encoding, height, width), 1, 1)
+            check(one_kernel, made(encoding, height, width), 1, 1)
 
 
 def test_every_pixel_a_cell(kernel):
@@ -113,14 +123,14 @@ def test_more_tiles_and_cells_than_warps(kernel):
 
 
 @pytest.mark.parametrize('value', [255, 65535])
-def test_the_brightest_image_of_all(value):
+def test_the_brightest_image_of_all(one_kernel, value):
     encoding = 'mono8' if value == 255 else '16UC1'
-    found, _ = check(ALL['forward'], view(encoding, np.full((300, 400), value)), 1, 2)
+    found, _ = check(one_kernel, view(encoding, np.full((300, 400), value)), 1, 2)
     assert found.tolist() == [value, value]
 
 
-def test_sums_of_floats_beyond_32_bits():
-    found, _ = check(ALL['forward'], view('32FC1', np.full((70, 70), -131071.5)), 1, 1)
+def test_sums_of_floats_beyond_32_bits(one_kernel):
+    found, _ = check(one_kernel, view('32FC1', np.full((70, 70), -131071.5)), 1, 1)
     assert found.tolist() == [-131071.5]
 
 
@@ -143,7 +153,7 @@ def test_data_may_go_on_after_the_last_row():
         np.append(image.data, np.ones(5000, np.uint8)),
         *(image.height, image.width, image.step, image.encoding, image.big_endian),
     )
-    kernel = images(max_message_bytes=1000)
+    kernel = images_within(1000)
     check(kernel, longer, 2, 2, 'rgb')
 
 
@@ -155,7 +165,7 @@ def test_an_image_smaller_than_the_grid_is_refused_as_by_numpy(kernel):
 
 
 def test_images_beyond_the_limit_are_for_numpy():
-    kernel = images(max_message_bytes=1000)
+    kernel = images_within(1000)
     check(kernel, made('mono8', 20, 40), 2, 2)
     with pytest.raises(OverLimit, match='bytes of an image, the device takes 1000'):
         kernel.image_grid(made('mono8', 20, 50), 2, 2, 'mono')
@@ -170,30 +180,31 @@ def test_results_are_not_overwritten_by_later_calls(kernel):
     assert first.tobytes() == image_grid(image, 4, 4, 'rgb')[0].tobytes()
 
 
-def test_results_go_where_the_caller_says(kernel):
+@pytest.mark.parametrize('name', EACH_KIND)
+def test_results_go_where_the_caller_says(name):
     image = made('32FC1', 20, 20)
     results = ImageResults(4, 4, 'rgb')
-    device = CpuDevice()
-    memory = kernel.run(image, 4, 4, results, device.allocate)
-    span = results.means
-    means = device.view(memory, span.dtype, span.shape, span.begin)
+    memory = images_on(name).run(image, 4, 4, results, device(name).allocate_host)
+    means = copied(memory, results.means)
     assert means.tobytes() == image_grid(image, 4, 4, 'rgb')[0].tobytes()
 
 
 def test_images_of_one_size_and_grid_are_one_program():
-    device = CpuDevice()
-    kernel = Images(Staging(device, Limits()))
+    cpu = CpuDevice()
+    kernel = Images(Staging(cpu, Limits()))
     for encoding, width in (('mono8', 60), ('rgb8', 60), ('32FC1', 64)):
         check(kernel, made(encoding, 50, width), 4, 4)
-    assert len(device.programs) == 3
-    assert len(set(device.programs)) == 1
+    assert len(cpu.programs) == 3
+    assert len(set(cpu.programs)) == 1
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.data(), st.sampled_from(sorted(ENCODINGS)), st.sampled_from(CHANNELS))
-def test_anything_small(data, encoding, channels):
-    height, width = data.draw(st.integers(2, 24)), data.draw(st.integers(2, 40))
-    how = {'padding': data.draw(st.integers(0, 5)), 'shift': data.draw(st.integers(0, 3))}
-    image = made(encoding, height, width, big_endian=data.draw(st.booleans()), **how)
-    rows, cols = data.draw(st.integers(1, height // 2)), data.draw(st.integers(1, width // 2))
-    check(ALL[data.draw(st.sampled_from(ORDERS))], image, rows, cols, channels)
+def test_anything_small(kernel):
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        encoding, channels = str(rng.choice(list(ENCODINGS))), str(rng.choice(CHANNELS))
+        height, width = rng.integers(2, 25), rng.integers(2, 41)
+        padding, shift = int(rng.integers(0, 6)), int(rng.integers(0, 4))
+        how = {'padding': padding, 'shift': shift, 'big_endian': bool(seed % 2)}
+        image = made(encoding, int(height), int(width), seed, **how)
+        rows, cols = rng.integers(1, height // 2 + 1), rng.integers(1, width // 2 + 1)
+        check(kernel, image, int(rows), int(cols), channels)
