@@ -128,7 +128,7 @@ class Look:
             late=recent[f'late.{name}'],
             invalid=recent[f'invalid.{name}'],
             period_sec=(source.period_ns or 0) * 1e-9,
-            delay_sec=max(0, (source.lag_ns or 0) - (reference.lag_ns or 0)) * 1e-9,
+            delay_sec=max(0, (source.longest_lag_ns or 0) - (reference.lag_ns or 0)) * 1e-9,
             max_gap_sec=self.running.config.source(name).max_gap_sec,
         )
 

@@ -25,6 +25,8 @@ from robocache_ros.timeline.ring import RingBuffer
 _MAX_RATE_HZ = {'pointcloud2': 120, 'image': 240, 'imu': 2000, 'joint_state': 2000}
 _PERIODS_KEPT = 32
 _SILENT_PERIODS = 3
+_LAG_SECONDS = 6
+_SECOND_NS = 1_000_000_000
 
 
 class Snapshot:
@@ -65,7 +67,8 @@ class SourceStatus:
     newest_ns: int | None
     last_arrival_ns: int | None
     period_ns: int | None
-    lag_ns: int | None  # longest from stamp to arrival, lately; two clocks, so only to compare
+    lag_ns: int | None  # from stamp to arrival, usually; on two clocks, so only to compare
+    longest_lag_ns: int | None  # the same, at worst in the last seconds
     frame_id: str  # of the newest sample
     fields: tuple[str, ...]  # of the newest cloud, those that a channel can be made of
     state: str  # unheard, ok, silent or other_epoch
@@ -101,6 +104,8 @@ class Track:
         self._patience_ns = patience_ns
         self._arrivals: deque[tuple[int, int]] = deque(maxlen=_PERIODS_KEPT + 1)
         self._period_ns: int | None = None
+        # Second of arrival -> longest lag in it: of a fast source, _arrivals hold no second.
+        self._lags: deque[tuple[int, int]] = deque(maxlen=_LAG_SECONDS)
 
     @property
     def heard(self) -> bool:
@@ -117,8 +122,14 @@ class Track:
             return False
         self.last_arrival_ns = sample.arrival_ns
         self._arrivals.append((sample.arrival_ns, sample.t_ns))
+        self._note_lag(sample.arrival_ns // _SECOND_NS, sample.arrival_ns - sample.t_ns)
         self._period_ns = None
         return True
+
+    def _note_lag(self, second: int, lag_ns: int) -> None:
+        if self._lags and self._lags[-1][0] == second:
+            lag_ns = max(lag_ns, self._lags.pop()[1])
+        self._lags.append((second, lag_ns))
 
     def period_ns(self) -> int | None:
         """
@@ -159,6 +170,7 @@ class Track:
 
     def _forget_rhythm(self) -> None:
         self._arrivals.clear()
+        self._lags.clear()
         self._period_ns = None
 
     def status(self, now_ns: int, epoch: int) -> SourceStatus:
@@ -180,7 +192,10 @@ class Track:
             newest_ns=self.gate.newest_ns,
             last_arrival_ns=self.last_arrival_ns,
             period_ns=self.period_ns(),
-            lag_ns=max((arrival - t for arrival, t in self._arrivals), default=None),
+            lag_ns=int(median(arrival - t for arrival, t in self._arrivals))
+            if self._arrivals
+            else None,
+            longest_lag_ns=max((lag for _, lag in self._lags), default=None),
             frame_id=self.frame_id,
             fields=self.fields,
             state=state,

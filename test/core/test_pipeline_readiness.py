@@ -68,6 +68,17 @@ def test_on_timeout_skip_drops_and_counts():
     assert status.sources['lidar'].lag_ns == 0
 
 
+def test_the_longest_delay_of_a_fast_source_is_remembered_for_seconds():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    for t_ms in range(0, 2000, 5):
+        drive.push('imu', t_ms, imu(1), at_ms=t_ms + (80 if t_ms == 1000 else 2))
+    account = drive.status().sources['imu']
+    assert (account.lag_ns, account.longest_lag_ns) == (2 * MS, 80 * MS)
+    for t_ms in range(2000, 9000, 5):
+        drive.push('imu', t_ms, imu(1), at_ms=t_ms + 2)
+    assert drive.status().sources['imu'].longest_lag_ns == 2 * MS
+
+
 def test_the_source_that_makes_a_frame_partial_is_known_by_name():
     drive = Drive(make_pipeline(sources=['lidar', 'camera', 'imu'], camera__max_gap_sec=0.05))
     drive.push('camera', 0, image(1))
