@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pytest
 from function_calls import ASKED, GRID, NAMES, arrays, bits, calls
 from other_arrays import CUPY, GpuArray, Library, gpu
 
-from robocache_ros import Stream, api, fuse, resample, voxelize
+from robocache_ros import Stream, api, backends, fuse, resample, voxelize
+from robocache_ros.backends import BackendUnavailable
 from robocache_ros.interop import DeviceArray, is_bfloat16, on_host, view
 from robocache_ros.points import as_cloud
 
@@ -35,9 +37,14 @@ def rows():
 
 @pytest.fixture
 def cupy(monkeypatch):
-    """Put a stand-in for CuPy in its place."""
+    """Put a stand-in for CuPy in its place, which has no GPU to compute on."""
+
+    def refuse(name):
+        raise BackendUnavailable('there is no GPU here')
+
     monkeypatch.setitem(sys.modules, 'cupy', CUPY)
-    return CUPY
+    monkeypatch.setattr(backends, '_accelerator', refuse)
+    monkeypatch.setattr(api, '_local', threading.local())
 
 
 @pytest.fixture
@@ -271,6 +278,11 @@ def test_without_cuda_arrays_on_a_gpu_are_computed_on_the_cpu_and_go_back(cupy, 
         mine = arrays(found)[key]
         assert isinstance(mine, GpuArray), key
         assert mine.tobytes() == array.tobytes(), key
+
+
+def test_cuda_asked_for_and_absent_says_why(cupy, rows):
+    with pytest.raises(BackendUnavailable, match='cuda was asked for, but there is no GPU here'):
+        voxelize(gpu(rows), **GRID, backend='cuda')
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -337,10 +337,8 @@ def test_a_sequence_without_batch_axis_may_have_samples_to_be_left_out(device):
 @pytest.mark.parametrize('dtype', ['float32', 'float64', 'float16', 'bfloat16'])
 def test_the_largest_values_are_usable(device, dtype):
     stored, named = values(40, dtype)
-    largest = {'float16': 65504, 'bfloat16': 0x7E7F}.get(
-        dtype, np.nextafter(np.float32(2**126), 0)
-    )
-    stored[1, 17, 33] = largest
+    below = np.nextafter(np.float32(2**126), np.float32(0))
+    stored[1, 17, 33] = {'float16': 65504, 'bfloat16': 0x7E7F}.get(dtype, below)
     wanted = resample(TIMES, stored, TARGETS, dtype=named)
     found = resample(TIMES, gpu(stored), TARGETS, dtype=named)
     same(found, wanted)
