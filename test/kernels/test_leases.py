@@ -175,7 +175,7 @@ def test_arrays_may_go_in_other_threads(device):
         thread.start()
     for value in range(200):
         passed.put((lent(device, leases, 1000, value), value))
-    for thread in threads:
+    for _ in threads:
         passed.put((None, None))
     for thread in threads:
         thread.join(10)
