@@ -8,6 +8,9 @@
 // that wait for each other is short: job and strip, target and times, samples. The lanes of a warp
 // search the times together, and each then makes four columns.
 //
+// Values that are on the device already are first brought into the form of those that are sent:
+// `take` checks and copies them, a warp per sample.
+//
 // The specification is backends/numpy_resample.py, numpy_slerp.py and numpy_half.py.
 
 #include "common.cuh"
