@@ -60,7 +60,8 @@ def voxelize(
     Arrays may be NumPy's, torch's, CuPy's, or any that speak DLPack; they are read where they
     are, and results are of the same kind in the same place (torch: uint32 as int32). Arrays on a
     GPU that its backend can not take are copied to the CPU and the results back: the same bits.
-    Raises ValueError, Rejected for a malformed message, DeviceLost for arrays on a GPU that failed.
+    Raises ValueError, Rejected for a malformed message, and DeviceLost for arrays on a GPU that
+    failed.
     """
     cloud = as_cloud(points, fields, transform)
     kind = kind_of_points(points)
