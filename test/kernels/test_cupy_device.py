@@ -433,6 +433,30 @@ def test_closing_frees_everything_once(fake):
     assert len(fake.calls) == made
 
 
+def test_closing_waits_for_what_is_queued(fake):
+    sums = Sums(CupyDevice())
+    sums.send(values_of(0))
+    sums.device.execute(sums.program)
+    sums.device.close()
+    np.testing.assert_array_equal(sums.results.array.view(np.uint32), values_of(0))
+
+
+def test_closing_while_the_gpu_hangs_frees_nothing(fake, monkeypatch):
+    monkeypatch.setattr(cupy_device, 'CLOSE_SEC', 0.0)
+    sums = Sums(CupyDevice())
+    sums.send(values_of(0))
+    fake.hangs = True
+    sums.device.close()
+    made = len(fake.calls)
+    sums.device.close()
+    with pytest.raises(DeviceHung):
+        sums.device.wait(1.0)
+    del sums
+    gc.collect()
+    assert fake.names()[made:] == []
+    assert 'MemoryPool.free_all_blocks' not in fake.names()
+
+
 # ---- what there is
 
 

@@ -9,6 +9,7 @@ from a pool of our own, work goes to a stream of our own. CuPy's arrays are only
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 from collections import OrderedDict
@@ -37,6 +38,7 @@ ALIGNMENT = 256
 RECORDED_PROGRAMS = 64  # more different ones at a time are not expected; each is some 10 kB
 SPIN_SEC = 50e-6  # what is done this soon is worth a busy core
 POLL_SEC = 20e-6
+CLOSE_SEC = 1.0
 
 # cudaError_t; those of the driver have the same numbers. All others mean that the context is gone.
 SUCCESS, NOT_READY = 0, 600
@@ -247,8 +249,10 @@ class CupyDevice:
     def close(self) -> None:
         """Free what can be freed; does nothing after DeviceLost."""
         if self._lost is None:
-            self._free()
-            self._lost = DeviceLost('the device was closed')
+            with contextlib.suppress(DeviceLost):  # then nothing may be freed
+                self.wait(CLOSE_SEC)  # to free what is in use would wait without end
+                self._free()
+                self._lost = DeviceLost('the device was closed')
 
     @_on_device
     def _free(self) -> None:
