@@ -140,7 +140,7 @@ class Fusion:
         The values of all streams are on the host, or of all on the device; UnusableSamples where
         some of the latter have to be left out.
         """
-        limits, device = self._staging.limits, self._staging.device
+        limits = self._staging.limits
         strips = _strips(streams, results.width)
         parcel = Parcel(
             np.dtype([('job', FUSION_JOB), ('strips', STRIP, strips.shape)], align=True)
@@ -166,13 +166,16 @@ class Fusion:
         taking = self._samples.program(base) if on_device else None
         self._staging.send(parcel)
         if taking is not None:
-            device.execute(taking)
-        warps = min(len(strips), _MAX_WARPS)
-        blocks = min(bucket(targets.size), device.multiprocessors * _BLOCKS_EACH)
-        self._staging.run(Program(base, (Launch('fusion.fuse', blocks, 32 * warps),)))
+            self._staging.device.execute(taking)
+        self._staging.run(Program(base, (self._launch(len(strips), targets.size),)))
         if taking is not None:
             self._samples.check()
         return memory
+
+    def _launch(self, strips: int, rows: int) -> Launch:
+        """A warp for each strip and a block for each row; where there are too many, in turns."""
+        most = self._staging.device.multiprocessors * _BLOCKS_EACH
+        return Launch('fusion.fuse', min(bucket(rows), most), 32 * min(strips, _MAX_WARPS))
 
 
 def columns_of(streams: Sequence[Stream]) -> tuple[slice, ...]:
