@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from robocache_ros.backends.cuda.device import DeviceLost, OutOfResources
 
-CALLS = ('load', 'allocate', 'allocate_host', 'send', 'execute', 'wait')
+CALLS = ('load', 'allocate', 'allocate_host', 'follow', 'send', 'execute', 'wait', 'view')
 
 
 class FaultyDevice:

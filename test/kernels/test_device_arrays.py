@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cpu_device import CpuDevice
+from faulty_device import FaultyDevice
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
 from other_arrays import CUPY, GpuArray, gpu
 
 from robocache_ros import Stream, api, fuse, occupancy, resample, voxelize
-from robocache_ros.backends import twin
-from robocache_ros.backends.abandoned import _kept
+from robocache_ros.backends import abandoned, twin
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
-from robocache_ros.backends.cuda.device import DeviceLost, Limits, OutOfResources
+from robocache_ros.backends.cuda.device import DeviceHung, DeviceLost, Limits, OutOfResources
 from robocache_ros.backends.cuda.leases import SLOTS
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.workload import Workload
@@ -87,6 +87,7 @@ def device(monkeypatch):
     made = Device()
     monkeypatch.setitem(sys.modules, 'cupy', CUPY)
     monkeypatch.setattr(Workload, 'cases', lambda self: {})
+    monkeypatch.setattr(abandoned, '_kept', [])
     backend = twin.TwinBackend(
         NumpyBackend,
         lambda: CudaBackend(made, Limits(max_points=5000)),
@@ -97,7 +98,6 @@ def device(monkeypatch):
     made.counts = lambda op: backend.status().counts.get(op)
     monkeypatch.setattr(api, '_backend', lambda name, device_id: backend)
     yield made
-    _kept.clear()
     made.check()
 
 
@@ -212,6 +212,77 @@ def test_the_order_of_threads_changes_nothing(rows, monkeypatch, order):
     monkeypatch.setattr(api, '_backend', lambda name, device_id: NumpyBackend())
     for mine, call in zip(found, ('voxelize', 'dense', 'packed'), strict=True):
         assert_same(mine, CALLS[call](rows))
+
+
+# -- every error at every call --------------------------------------------------------------
+
+
+class Rig:
+    """The package on a device that fails at one call, counted from the first after opening."""
+
+    def __init__(self, monkeypatch, fail_at=None, error=None):
+        self.device = FaultyDevice(CpuDevice(multiprocessors=1))
+        backend = twin.TwinBackend(
+            NumpyBackend,
+            lambda: CudaBackend(self.device, Limits()),
+            Workload.general(),
+            always=True,
+        )
+        backend.wait_until_ready()
+        self.opened = len(self.device.calls)
+        if fail_at is not None:
+            self.device.fail_at, self.device.error = self.opened + fail_at, error
+        monkeypatch.setattr(api, '_backend', lambda name, device_id: backend)
+
+
+@pytest.fixture
+def rig(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cupy', CUPY)
+    monkeypatch.setattr(Workload, 'cases', lambda self: {})
+    monkeypatch.setattr(abandoned, '_kept', [])
+    monkeypatch.setattr(api, '_backend', lambda name, device_id: NumpyBackend())
+    return lambda *which: Rig(monkeypatch, *which)
+
+
+FAILING = {
+    'voxelize': CALLS['voxelize'],
+    'dense': CALLS['dense'],
+    'packed': CALLS['packed'],
+    'resample': lambda points: resample(np.arange(len(points)) * 10, points, np.arange(9) * 7 + 3),
+}
+
+
+def assert_same_result(found, wanted):
+    (same if isinstance(wanted, tuple) else assert_same)(found, wanted)
+
+
+@pytest.mark.parametrize('call', FAILING)
+def test_out_of_memory_at_any_call_leaves_the_bits_as_they_are(rig, rows, call):
+    points = rows[4:40].copy()
+    wanted = FAILING[call](points)
+    whole = rig()
+    assert_same_result(FAILING[call](gpu(points)), wanted)
+    calls = whole.device.calls[whole.opened :]
+    assert {'follow', 'send', 'execute', 'wait', 'view'} <= set(calls)
+    for fail_at in range(len(calls)):
+        failing = rig(fail_at, OutOfResources('no memory left'))
+        for _ in range(2):
+            assert_same_result(FAILING[call](gpu(points)), wanted)
+        assert failing.device.calls[failing.opened + fail_at] == calls[fail_at]
+
+
+@pytest.mark.parametrize('call', FAILING)
+@pytest.mark.parametrize('error', [DeviceLost, DeviceHung])
+def test_a_device_that_fails_at_any_call_is_not_called_again(rig, rows, call, error):
+    points = rows[4:40].copy()
+    whole = rig()
+    FAILING[call](gpu(points))
+    for fail_at in range(len(whole.device.calls) - whole.opened):
+        failing = rig(fail_at, error('the GPU is gone'))
+        for _ in range(2):
+            with pytest.raises(DeviceLost, match='the input is on a GPU that failed, restart'):
+                FAILING[call](gpu(points))
+        assert failing.device.calls_after == []
 
 
 # -- values of streams ----------------------------------------------------------------------
