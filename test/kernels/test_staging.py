@@ -224,9 +224,21 @@ def test_columns_of_different_or_mostly_unused_rows_cross_one_by_one():
         for k, (name, table) in enumerate(zip('xyz', tables, strict=True)):
             table[:, k] = columns[name]
             found[name] = table[:, k]
+        centroid = ('count', 'centroid')
+        assert sent_bytes(Recorder(), found, centroid) < 12 * n + 5000
         assert sent_bytes(Recorder(), {**found, 'v': v}) < 16 * n + 5000
         backwards = {name: values[::-1] for name, values in found.items()}
-        assert sent_bytes(Recorder(), backwards, ('count', 'centroid')) < 12 * n + 5000
+        assert sent_bytes(Recorder(), backwards, centroid) < 12 * n + 5000
+
+
+@pytest.mark.parametrize('every', [(1, 2, 2), (2, 1, 1), (1, 3, 2)])
+def test_columns_that_step_differently_through_one_table(every):
+    n = 2000
+    table = np.stack([some_points(3 * n, GRID, seed)['x'] for seed in range(3)], axis=1)
+    columns = {
+        name: table[::k][:n, axis] for axis, (name, k) in enumerate(zip('xyz', every, strict=True))
+    }
+    assert sent_bytes(Recorder(), columns, ('count', 'centroid')) < 12 * n + 5000
 
 
 def test_columns_on_the_device_are_read_where_they_are():

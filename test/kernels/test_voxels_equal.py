@@ -185,6 +185,13 @@ def test_runs_of_points_in_one_voxel_and_values_that_some_lack(kernels):
     check(kernels, clouds, spec_of(GRID, CHANNELS))
 
 
+@pytest.mark.parametrize('longest', [2, 3, 4, 5, 8, 9, 17])
+def test_short_runs_of_points_in_one_voxel(kernels, longest):
+    lengths = np.random.default_rng(longest).integers(1, longest, 200, endpoint=True)
+    columns = {name: np.repeat(v, lengths) for name, v in some_points(200, GRID).items()}
+    check(kernels, [as_message(with_values(columns))], spec_of(GRID, CHANNELS))
+
+
 def test_all_points_outside(kernels):
     columns = {name: np.full(300, 50, 'f4') for name in 'xyz'}
     found = check(kernels, [as_message(with_values(columns))], spec_of(GRID, CHANNELS))
@@ -278,6 +285,12 @@ def test_grids_of_2_to_the_31_and_36_cells_take_two_and_three_tables():
         check(kernels, [as_message(with_values(some_points(2500, grid)))], spec_of(grid, CHANNELS))
     device = kernels._staging.device
     assert [len(program.steps) for program in device.programs] == [7, 7]
+
+
+@pytest.mark.parametrize('order', ORDERS)
+def test_tables_of_more_tiles_than_a_block_counts_by_itself(order):
+    clouds = [as_message(with_values(some_points(2500, WIDE)))]
+    check(voxelizer(order, table_bits=27), clouds, spec_of(WIDE, CHANNELS))
 
 
 def test_the_corners_of_the_largest_grid():
