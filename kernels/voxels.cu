@@ -42,6 +42,7 @@
 #define TILE_BITS 16
 #define WORDS_PER_BLOCK 4
 #define WORDS_PER_TILE 1024
+#define COUNTED_TILES 1024  // that a block can count in shared memory: of tables up to 2^26 cells
 
 struct __align__(16) Block {
   u64 words[WORDS_PER_BLOCK];  // a bit per cell
@@ -145,12 +146,47 @@ static __device__ __forceinline__ u32 sum_of_block(u32 value, u32* parts) {
 
 // ---- tables
 
-static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 key) {
+// Tables have at most 2^31 cells.
+static __device__ __forceinline__ u32 tiles_of(u32 cells) {
+  return (cells + (1u << TILE_BITS) - 1) >> TILE_BITS;
+}
+
+// Counts the bits that are set in each tile of a table. A block counts its own first, in shared
+// memory: the counters of few tiles lie in few lines, where the atomics of all blocks would queue.
+struct TileCounts {
+  u32* sums;    // u32[tiles], of all blocks
+  u32* own;     // shared, u32[COUNTED_TILES]
+  u32 counted;  // tiles in `own`: all or none
+};
+
+// All threads of a block call, as the next.
+static __device__ __forceinline__ TileCounts start_counts(const VoxelLevel& level, u32 cells,
+                                                          u32* own) {
+  const u32 tiles = tiles_of(cells);
+  const TileCounts counts{reinterpret_cast<u32*>(level.sums), own,
+                          tiles <= COUNTED_TILES ? tiles : 0};
+  for (u32 tile = threadIdx.x; tile < counts.counted; tile += THREADS) own[tile] = 0;
+  __syncthreads();
+  return counts;
+}
+
+static __device__ __forceinline__ void finish_counts(const TileCounts& counts) {
+  __syncthreads();
+  for (u32 tile = threadIdx.x; tile < counts.counted; tile += THREADS) {
+    if (counts.own[tile] != 0) atomicAdd(counts.sums + tile, counts.own[tile]);
+  }
+}
+
+static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 key,
+                                                 const TileCounts& counts) {
   u32* word = reinterpret_cast<u32*>(level.blocks) + (key >> 5);
   const u32 bit = 1u << (key & 31);
   if (load_relaxed(word) & bit) return;  // most points are not the first of their cell
-  if ((atomicOr(word, bit) & bit) == 0) {
-    atomicAdd(reinterpret_cast<u32*>(level.sums) + (key >> TILE_BITS), 1u);
+  if ((atomicOr(word, bit) & bit) != 0) return;
+  if (counts.counted != 0) {
+    atomicAdd(counts.own + (key >> TILE_BITS), 1u);
+  } else {
+    atomicAdd(counts.sums + (key >> TILE_BITS), 1u);
   }
 }
 
@@ -170,6 +206,8 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   u32* keys = reinterpret_cast<u32*>(job->keys);
   u32* lows = reinterpret_cast<u32*>(job->lows);
   u64* steps = reinterpret_cast<u64*>(job->steps);
+  __shared__ u32 own[COUNTED_TILES];
+  const TileCounts tiles = start_counts(level, job->table, own);
   u32 inside = 0, nonfinite = 0;
   for (i64 i = FIRST; i < points.n; i += STRIDE) {
     const Located found = locate(points, i);
@@ -178,7 +216,7 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
       ++inside;
       const u64 cell = static_cast<u64>(cell_of(points, found));
       key = static_cast<u32>(cell >> level.shift);
-      mark_cell(level, key);
+      mark_cell(level, key, tiles);
       if (level.shift > 0) lows[i] = static_cast<u32>(cell & ((1ull << level.shift) - 1));
       if (centroid) {
         u64 packed = 0;
@@ -192,16 +230,12 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
     }
     keys[i] = key;
   }
+  finish_counts(tiles);
   inside = sum_of_block(inside, parts);
   nonfinite = sum_of_block(nonfinite, parts);
   VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
   if (threadIdx.x == 0 && inside > 0) atomicAdd(&counts->inside, inside);
   if (threadIdx.x == 0 && nonfinite > 0) atomicAdd(&counts->nonfinite, nonfinite);
-}
-
-// Tables have at most 2^31 cells.
-static __device__ __forceinline__ u32 tiles_of(u32 cells) {
-  return (cells + (1u << TILE_BITS) - 1) >> TILE_BITS;
 }
 
 static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
@@ -280,13 +314,17 @@ static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
   const VoxelLevel coarse = job->levels[number - 1], level = job->levels[number];
   u32* keys = reinterpret_cast<u32*>(job->keys);
   const u32* lows = reinterpret_cast<const u32*>(job->lows);
+  __shared__ u32 own[COUNTED_TILES];
+  const u32 ranks = reinterpret_cast<const VoxelTotals*>(job->counts)->ranks[number - 1];
+  const TileCounts tiles = start_counts(level, ranks << level.bits, own);
   for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
     if (keys[i] == OUTSIDE) continue;
     const u32 low = (lows[i] >> level.shift) & ((1u << level.bits) - 1);
     const u32 key = (rank_of(coarse, keys[i]) << level.bits) | low;
-    mark_cell(level, key);
+    mark_cell(level, key, tiles);
     keys[i] = key;
   }
+  finish_counts(tiles);
 }
 
 KERNEL(refine_1, VoxelJob, THREADS, BLOCKS) { refine(job, 1); }
