@@ -11,6 +11,9 @@
 // Values that are on the device already are first brought into the form of those that are sent:
 // `take` checks and copies them, a warp per sample.
 //
+// Bytes: every sample that is used once for each target that uses it, mostly from the cache; the
+// times of a stream once for each of its strips and targets; every result once.
+//
 // The specification is backends/numpy_resample.py, numpy_slerp.py and numpy_half.py.
 
 #include "common.cuh"
@@ -159,7 +162,7 @@ static __device__ __forceinline__ Word load(const u8* row, i32 i) {
   return reinterpret_cast<const Word*>(row)[i];
 }
 
-// The bits of a lane's columns in the rows of both samples; of quaternions all lanes have all.
+// The bits of a lane's columns in the rows of both samples; every four lanes have a quaternion.
 template <class Value, class Quad>
 static __device__ __forceinline__ void load_pair(const Strip& strip, const u8* lower,
                                                  const u8* upper, i32 lane, u32 (&a)[4],
@@ -173,16 +176,19 @@ static __device__ __forceinline__ void load_pair(const Strip& strip, const u8* l
   }
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
-    const i32 column = strip.rule == SLERP ? k : column_of(strip, lane, k);
+    const i32 column = strip.rule == SLERP ? lane % 4 : column_of(strip, lane, k);
     a[k] = load<Value>(lower, min(column, strip.columns - 1));
     b[k] = load<Value>(upper, min(column, strip.columns - 1));
   }
 }
 
 static __device__ __forceinline__ void blend(const Strip& strip, const u32 (&a)[4],
-                                             const u32 (&b)[4], const Bracket& found,
-                                             float (&out)[4]) {
-  const float weight = weight_of(found);
+                                             const u32 (&b)[4], float weight, float (&out)[4]) {
+  if (strip.rule == SLERP) {
+    const float first = widen(a[0], strip.format), second = widen(b[0], strip.format);
+    out[0] = static_cast<float>(slerp(first, second, weight));
+    return;
+  }
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
     out[k] = widen(a[k], strip.format);
@@ -191,22 +197,6 @@ static __device__ __forceinline__ void blend(const Strip& strip, const u32 (&a)[
       out[k] = out[k] + difference * weight;
     }
   }
-}
-
-// Every lane makes the whole quaternion and keeps its own column.
-static __device__ __forceinline__ void blend_quaternions(const Strip& strip, const u32 (&a)[4],
-                                                         const u32 (&b)[4], const Bracket& found,
-                                                         i32 lane, float (&out)[4]) {
-  double first[4], second[4], mixed[4];
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) {
-    first[k] = widen(a[k], strip.format);
-    second[k] = widen(b[k], strip.format);
-  }
-  slerp(first, second, weight_of(found), mixed);
-  const double even = lane & 2 ? mixed[2] : mixed[0];
-  const double uneven = lane & 2 ? mixed[3] : mixed[1];
-  out[0] = static_cast<float>(lane & 1 ? uneven : even);
 }
 
 static __device__ __forceinline__ void store(const Strip& strip, u8* row, i32 format, i32 lane,
@@ -268,11 +258,7 @@ static __device__ __forceinline__ void fuse_row(const FusionJob& job, const Stri
     } else {
       load_pair<u16, Words2>(strip, lower, upper, lane, a, b);
     }
-    if (strip.rule == SLERP) {
-      blend_quaternions(strip, a, b, found, lane, values);
-    } else {
-      blend(strip, a, b, found, values);
-    }
+    blend(strip, a, b, weight_of(found), values);
   }
   const i64 out = static_cast<i64>(row) * job.stride + strip.out_column;
   u8* out_row = reinterpret_cast<u8*>(job.values) + out * size_of(job.format);
@@ -332,13 +318,14 @@ static __device__ __forceinline__ bool is_usable(u32 bits, i32 format) {
 }
 
 static __device__ __forceinline__ bool is_near_unit(const Source& source, u64 row) {
-  double q[4];
+  double squares[4];
 #pragma unroll
   for (i32 k = 0; k < 4; ++k) {
     const u32 bits = canonical_bits(source, row + static_cast<u64>(k * source.strides[2]));
-    q[k] = static_cast<double>(widen(bits, source.format));
+    const double component = static_cast<double>(widen(bits, source.format));
+    squares[k] = component * component;
   }
-  const double norm2 = dot(q, q);
+  const double norm2 = (squares[0] + squares[1]) + (squares[2] + squares[3]);
   return norm2 >= 0.5 && norm2 <= 2.0;
 }
 

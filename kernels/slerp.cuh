@@ -1,7 +1,8 @@
 // Copyright 2026 the robocache_ros authors
 // SPDX-License-Identifier: Apache-2.0
 //
-// Spherical interpolation of quaternions in float64 and without a math library.
+// Spherical interpolation of quaternions in float64 and without a math library, four lanes to one:
+// each has a component of its own.
 // The specification is backends/numpy_slerp.py; the order of operations is part of the result.
 
 #pragma once
@@ -34,22 +35,21 @@ static __device__ __forceinline__ double odd(double x, const double (&coefficien
   return (total + coefficients[0]) * x;
 }
 
-static __device__ __forceinline__ double dot(const double (&p)[4], const double (&q)[4]) {
-  return (p[0] * q[0] + p[1] * q[1]) + (p[2] * q[2] + p[3] * q[3]);
+// (x + y) + (z + w) of the components of a quaternion, on each of its lanes.
+static __device__ __forceinline__ double sum_of_four(double own) {
+  own = own + __shfl_xor_sync(FULL_WARP, own, 1);
+  return own + __shfl_xor_sync(FULL_WARP, own, 2);
 }
 
-// Unit quaternion between `first` and `second`, which have squared norms in 0.5 .. 2.
-static __device__ __forceinline__ void slerp(const double (&first)[4], const double (&second)[4],
-                                             double weight, double (&mixed)[4]) {
-  const double side = dot(first, second) < 0.0 ? -1.0 : 1.0;  // the short way round
-  double to[4], difference[4], sum[4];
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) {
-    to[k] = second[k] * side;
-    difference[k] = to[k] - first[k];
-    sum[k] = to[k] + first[k];
-  }
-  double ratio = sqrt(dot(difference, difference)) / sqrt(dot(sum, sum));
+static __device__ __forceinline__ double norm_of(double own) {
+  return sqrt(sum_of_four(own * own));
+}
+
+// Unit quaternion between `first` and `second`, which have squared norms in 0.5 .. 2. All lanes of
+// the warp come here.
+static __device__ __forceinline__ double slerp(double first, double second, double weight) {
+  second = second * (sum_of_four(first * second) < 0.0 ? -1.0 : 1.0);  // the short way round
+  double ratio = norm_of(second - first) / norm_of(second + first);
 #pragma unroll
   for (i32 k = 0; k < 2; ++k) ratio = ratio / (1.0 + sqrt(1.0 + ratio * ratio));
   const double theta = 2.0 * (4.0 * odd(ratio, ATAN));
@@ -58,9 +58,6 @@ static __device__ __forceinline__ void slerp(const double (&first)[4], const dou
     part0 = odd(part0 * theta, SIN);
     part1 = odd(part1 * theta, SIN);
   }
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) mixed[k] = part0 * first[k] + part1 * to[k];
-  const double norm = sqrt(dot(mixed, mixed));
-#pragma unroll
-  for (i32 k = 0; k < 4; ++k) mixed[k] = mixed[k] / norm;
+  const double mixed = part0 * first + part1 * second;
+  return mixed / norm_of(mixed);
 }

@@ -247,22 +247,19 @@ PROBE = r"""
 #include "slerp.cuh"
 
 struct Probe {
-  u64 first;   // double[n][4], as all of them
+  u64 first;    // double[n][4], as all of them
   u64 second;
-  u64 weights; // double[n]
+  u64 weights;  // double[n]
   u64 mixed;
-  i64 n;
+  i64 n;        // a multiple of 8
 };
 
 KERNEL(probe, Probe, 32) {
-  for (i64 i = FIRST; i < job->n; i += STRIDE) {
-    double first[4], second[4], mixed[4];
-    for (i32 k = 0; k < 4; ++k) {
-      first[k] = reinterpret_cast<const double*>(job->first)[4 * i + k];
-      second[k] = reinterpret_cast<const double*>(job->second)[4 * i + k];
-    }
-    slerp(first, second, reinterpret_cast<const double*>(job->weights)[i], mixed);
-    for (i32 k = 0; k < 4; ++k) reinterpret_cast<double*>(job->mixed)[4 * i + k] = mixed[k];
+  for (i64 i = FIRST; i < 4 * job->n; i += STRIDE) {
+    reinterpret_cast<double*>(job->mixed)[i] =
+        slerp(reinterpret_cast<const double*>(job->first)[i],
+              reinterpret_cast<const double*>(job->second)[i],
+              reinterpret_cast<const double*>(job->weights)[i / 4]);
   }
 }
 """
