@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 FOUND = 66
 LIBRARIES = {'threads': 'libtsan.so', 'addresses': 'libasan.so'}
 OPTIONS = {
-    'TSAN_OPTIONS': f'exitcode={FOUND}',
+    'TSAN_OPTIONS': f'exitcode={FOUND}:history_size=0',  # a short memory: kernels are
     'ASAN_OPTIONS': f'exitcode={FOUND}:detect_leaks=0',
     'UBSAN_OPTIONS': f'exitcode={FOUND}:print_stacktrace=1',
 }
