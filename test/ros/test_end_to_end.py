@@ -69,7 +69,7 @@ def frames_of_the_core(messages):
 
 
 def test_what_comes_out_is_what_the_core_makes_of_what_was_sent(rig):
-    node = rig.active()
+    node = rig.active(timeout_sec=1.5)  # after which a source counts as silent
     publishers = {
         'lidar': rig.publisher(PointCloud2, 'lidar/points'),
         'camera': rig.publisher(Image, 'camera/image'),
@@ -220,7 +220,7 @@ rclpy.get_default_context().try_shutdown()
 
 @pytest.mark.parametrize('reliability', ['RELIABLE', 'BEST_EFFORT'])
 def test_clouds_of_16_megabytes_of_another_process_come_through(rig, start_process, reliability):
-    node = rig.active()
+    node = rig.active(timeout_sec=1.5)  # after which a source counts as silent
     voxels, _ = outputs(rig, node)
     driver = start_process(sys.executable, '-c', DRIVER, reliability)
     rig.wait(lambda: len(voxels) >= 3, f'three frames; {driver.log.read_text()}', 20)
