@@ -40,6 +40,10 @@ DEFAULT = Budget(64)
 BUDGETS = {
     'dense.reduce': Budget(64, 64),  # 1024 threads, all channels at once
     'fusion.fuse': Budget(80),  # a slerp's polynomials in float64; no call fills a GPU
+    # A counter for each tile that has one: of 64 KB, what four blocks of an SM take is a quarter.
+    'voxels.mark': Budget(64, shared=4160),
+    'voxels.refine_1': Budget(64, shared=4160),
+    'voxels.refine_2': Budget(64, shared=4160),
 }
 
 # What rounds otherwise than NumPy does, or flushes denormals, or may be fused by the assembler.
