@@ -39,7 +39,8 @@ class Budget(NamedTuple):
 DEFAULT = Budget(64)
 BUDGETS = {
     'dense.reduce': Budget(64, 64),  # 1024 threads, all channels at once
-    'fusion.fuse': Budget(80),  # a slerp's polynomials in float64; no call fills a GPU
+    # A slerp's polynomials in float64; some assemblers spill to fit two blocks of 512 threads.
+    'fusion.fuse': Budget(80, 48),
     # A counter for each tile that has one: of 64 KB, what four blocks of an SM take is a quarter.
     'voxels.mark': Budget(64, shared=4160),
     'voxels.refine_1': Budget(64, shared=4160),
