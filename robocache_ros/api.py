@@ -25,7 +25,7 @@ from robocache_ros.resampling import (
     Stream,
     UnusableSamples,
 )
-from robocache_ros.samples import AnyArray, FloatArray, IntArray
+from robocache_ros.samples import AnyArray, FloatArray
 
 _local = threading.local()  # a backend owns workspaces: one for each thread
 
@@ -179,26 +179,15 @@ def fuse(
 
 def _resample(run: Backend, batch: Batch, out_dtype: str) -> Resampled:
     if batch.usable[0] is None:
-        return _resample_stream(run, batch.streams[0], batch.targets, out_dtype)
+        return run.resample(batch.streams[0], batch.targets, out_dtype=out_dtype)
     # Row by row, because each has lost other samples; indices count the samples as given.
     rows = []
     for b, usable in enumerate(batch.usable[0]):
-        row = _resample_stream(run, batch.sequence(b)[0], batch.targets[b : b + 1], out_dtype)
+        stream, targets = batch.sequence(b)[0], batch.targets[b : b + 1]
+        row = run.resample(stream, targets, out_dtype=out_dtype)
         given = np.append(np.flatnonzero(usable), -1)  # index -1, no samples, stays what it is
         rows.append(row._replace(lower=given[row.lower], upper=given[row.upper]))
     return _joined(rows)._replace(dropped=batch.dropped[0])
-
-
-def _resample_stream(run: Backend, stream: Stream, targets: IntArray, out_dtype: str) -> Resampled:
-    return run.resample(
-        stream.times,
-        stream.values,
-        targets,
-        stream.rule,
-        stream.max_gap_ns,
-        dtype=stream.dtype,
-        out_dtype=out_dtype,
-    )
 
 
 def _fuse(run: Backend, batch: Batch, out_dtype: str) -> Fused:

@@ -19,6 +19,7 @@ from robocache_ros.codec.image import ImageView
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
 from robocache_ros.grid import Channel, SparseVoxels
 from robocache_ros.reasons import Reason
+from robocache_ros.resampling import Stream
 from robocache_ros.samples import (
     NEVER_SEEN_AGE_SEC,
     FeatureFrame,
@@ -204,9 +205,8 @@ class Assembler:
             has_value = valid[:, place.source_group]
             if not has_value.all():
                 times, columns = times[has_value], columns[has_value]
-            resampled = self._backend.resample(
-                times[None], columns[None], targets[None], place.rule, window.source.max_gap_ns
-            )
+            stream = Stream(times[None], columns[None], place.rule, window.source.max_gap_ns)
+            resampled = self._backend.resample(stream, targets[None])
             table.values[:, place.columns] = resampled.values[0]
             table.valid[:, place.number] = resampled.valid[0]
             table.age[:, place.number] = resampled.age[0]

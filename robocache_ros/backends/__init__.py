@@ -77,17 +77,9 @@ class Operations(Protocol):
         ...
 
     def resample(
-        self,
-        times: IntArray,
-        values: AnyArray,
-        targets: IntArray,
-        rule: str,
-        max_gap_ns: int,
-        *,
-        dtype: str | None = None,
-        out_dtype: str = 'float32',
+        self, stream: Stream, targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Resampled:
-        """Values [B, S, D] at `times` [B, S] resampled at `targets` [B, T], all in ns."""
+        """One stream resampled at `targets` [B, T]."""
         ...
 
     def fuse(

@@ -70,38 +70,21 @@ class NumpyBackend:
         return numpy_images.image_grid(image, rows, cols, channels, self._work)
 
     def resample(
-        self,
-        times: IntArray,
-        values: AnyArray,
-        targets: IntArray,
-        rule: str,
-        max_gap_ns: int,
-        *,
-        dtype: str | None = None,
-        out_dtype: str = 'float32',
+        self, stream: Stream, targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Resampled:
         """One stream at the target times."""
-        _check_on_host([values])
-        return numpy_resample.resample(
-            times,
-            values,
-            targets,
-            rule,
-            max_gap_ns,
-            dtype=dtype,
-            out_dtype=out_dtype,
-            work=self._work,
-        )
+        _check_on_host([stream])
+        return numpy_resample.resample(stream, targets, out_dtype=out_dtype, work=self._work)
 
     def fuse(
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
-        _check_on_host([stream.values for stream in streams])
+        _check_on_host(streams)
         return numpy_resample.fuse(streams, targets, out_dtype=out_dtype, work=self._work)
 
 
-def _check_on_host(values: Sequence[AnyArray]) -> None:
+def _check_on_host(streams: Sequence[Stream]) -> None:
     """What is on a device has not been looked at for samples to be left out."""
-    if any(isinstance(array, DeviceArray) for array in values):
+    if any(isinstance(stream.values, DeviceArray) for stream in streams):
         raise UnusableSamples

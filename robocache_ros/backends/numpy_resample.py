@@ -10,7 +10,7 @@ streams together, [N, B, T], and only the values are touched stream by stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -37,37 +37,25 @@ class _Brackets(NamedTuple):
 
 
 def resample(
-    times: IntArray,
-    values: AnyArray,
+    stream: Stream,
     targets: IntArray,
-    rule: str,
-    max_gap_ns: int,
     *,
-    dtype: str | None = None,
     out_dtype: str = 'float32',
-    out: FloatArray | None = None,
-    valid: npt.NDArray[Any] | None = None,
-    age: FloatArray | None = None,
     work: Workspace | None = None,
 ) -> Resampled:
     """
-    Resample one stream: times [B, S], values [B, S, D], targets [B, T], all int64 ns.
+    Resample one stream to `targets` int64 [B, T].
 
     Times increase strictly, values are finite and below 2^126: the caller has seen to it.
-    `out` float32 [B, T, D], `valid` [B, T] and `age` float32 [B, T] are filled where given, as
-    views of a larger table for example. `valid` is 0 outside the samples and in gaps over
-    `max_gap_ns`, where the nearest sample is held; without samples, values are zeros (slerp:
-    the identity) and age 3600.
+    `valid` is False outside the samples and in gaps over `max_gap_ns`, where the nearest sample
+    is held; without samples, values are zeros (slerp: the identity) and age 3600.
     """
-    stream = Stream(times, values, rule, max_gap_ns, dtype)
     found = _find_brackets((stream,), targets)
-    if out is None:
-        out = np.empty((*targets.shape, values.shape[2]), np.float32)
+    out = np.empty((*targets.shape, stream.values.shape[2]), np.float32)
     _blend(work or Workspace(), stream, found.lower[0], found.upper[0], found.weight[0], out)
-    lower, upper = _within_row(found.lower[0], times), _within_row(found.upper[0], times)
-    return Resampled(
-        narrow(out, out_dtype), _put(found.valid[0], valid), _put(found.age[0], age), lower, upper
-    )
+    lower = _within_row(found.lower[0], stream.times)
+    upper = _within_row(found.upper[0], stream.times)
+    return Resampled(narrow(out, out_dtype), found.valid[0], found.age[0], lower, upper)
 
 
 def fuse(
@@ -218,10 +206,3 @@ def _within_row(index: IntArray, times: IntArray) -> IntArray:
     if batch > 1:
         index -= np.arange(0, batch * samples, samples)[:, None]
     return index
-
-
-def _put(result: npt.NDArray[Any], out: npt.NDArray[Any] | None) -> npt.NDArray[Any]:
-    if out is None:
-        return result
-    out[...] = result
-    return out

@@ -122,30 +122,19 @@ class TwinBackend:
         )
 
     def resample(
-        self,
-        times: IntArray,
-        values: AnyArray,
-        targets: IntArray,
-        rule: str,
-        max_gap_ns: int,
-        *,
-        dtype: str | None = None,
-        out_dtype: str = 'float32',
+        self, stream: Stream, targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Resampled:
         """One stream at the target times."""
+        size = _width(targets, [stream])
         return self._compute(
-            'resample',
-            _width(targets, [values]),
-            lambda on: on.resample(
-                times, values, targets, rule, max_gap_ns, dtype=dtype, out_dtype=out_dtype
-            ),
+            'resample', size, lambda on: on.resample(stream, targets, out_dtype=out_dtype)
         )
 
     def fuse(
         self, streams: Sequence[Stream], targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Fused:
         """Several streams at the target times, side by side."""
-        size = _width(targets, [stream.values for stream in streams])
+        size = _width(targets, streams)
         return self._compute(
             'fuse', size, lambda on: on.fuse(streams, targets, out_dtype=out_dtype)
         )
@@ -240,8 +229,8 @@ def _size(clouds: Sequence[CloudView]) -> int | None:
     return sum(cloud.n for cloud in clouds)
 
 
-def _width(targets: IntArray, values: Sequence[AnyArray | DeviceArray]) -> int | None:
+def _width(targets: IntArray, streams: Sequence[Stream]) -> int | None:
     """Targets times values of all streams; None where they are on the device."""
-    if any(isinstance(array, DeviceArray) for array in values):
+    if any(isinstance(stream.values, DeviceArray) for stream in streams):
         return None
-    return int(targets.size) * sum(array.shape[-1] for array in values)
+    return int(targets.size) * sum(stream.values.shape[-1] for stream in streams)

@@ -109,12 +109,7 @@ class Workload:
 
     def _resample_case(self, width: int) -> Case:
         stream, targets = _stream(1, width), _targets(1, self.targets)
-        return Case(
-            targets.size * width,
-            lambda backend: backend.resample(
-                stream.times, stream.values, targets, stream.rule, stream.max_gap_ns
-            ),
-        )
+        return Case(targets.size * width, lambda backend: backend.resample(stream, targets))
 
     def _fuse_case(self, batch: int) -> Case:
         widths = (128, 64, 8)

@@ -117,10 +117,9 @@ def test_16_bit_samples_resample_like_the_same_numbers_in_float32(resample, dtyp
     times = np.arange(0, 10 * samples, 10, dtype=np.int64)[None]
     stored = narrow(rng.standard_normal((1, samples, 5)).astype(np.float32), dtype)
     targets = rng.integers(-5, 10 * samples, (1, 9))
-    plain = resample(times, widen(stored, dtype), targets, rule, 100)
-    assert resample(times, stored, targets, rule, 100, dtype=dtype).values.tobytes() == (
-        plain.values.tobytes()
-    )
+    plain = resample(Stream(times, widen(stored, dtype), rule, 100), targets)
+    found = resample(Stream(times, stored, rule, 100, dtype), targets)
+    assert found.values.tobytes() == plain.values.tobytes()
 
 
 @pytest.mark.parametrize(('dtype', 'held'), [('float16', np.float16), ('bfloat16', np.uint16)])
@@ -133,5 +132,5 @@ def test_a_16_bit_result_is_the_float32_result_rounded(resample, fuse, dtype, he
     half = fuse([stream, stream], targets, out_dtype=dtype)
     assert half.values.dtype == held
     assert half.values.tobytes() == narrow(wide.values, dtype).tobytes()
-    single = resample(*stream[:2], targets, 'linear', 100, out_dtype=dtype)
+    single = resample(stream, targets, out_dtype=dtype)
     assert single.values.tobytes() == narrow(wide.values[..., :4], dtype).tobytes()

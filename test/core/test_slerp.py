@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from robocache_ros.backends.numpy_slerp import ATAN, SIN, slerp, slerp_columns
+from robocache_ros.resampling import Stream
 
 pytestmark = pytest.mark.filterwarnings('error')
 
@@ -140,9 +141,8 @@ def test_resampling_agrees_with_scipy_slerp(resample):
     times = np.sort(rng.choice(10**9, 50, replace=False))
     rotations = spatial.Rotation.random(50, random_state=6)
     targets = rng.integers(times[0], times[-1], 400)
-    found = resample(
-        times[None], rotations.as_quat().astype(np.float32)[None], targets[None], 'slerp', 10**9
-    )
+    q = rotations.as_quat().astype(np.float32)
+    found = resample(Stream(times[None], q[None], 'slerp', 10**9), targets[None])
     expected = spatial.Slerp(times, rotations)(targets)
     apart = (spatial.Rotation.from_quat(found.values[0]) * expected.inv()).magnitude()
     assert apart.max() < 1e-6
@@ -152,7 +152,8 @@ def test_resampling_agrees_with_scipy_slerp(resample):
 def test_held_and_hit_orientations_are_the_normalised_sample(resample):
     times = np.array([[0, 100, 200]])
     q = np.array([[about_z(0), about_z(90), about_z(180)]], np.float32)
-    found = resample(times, q, np.array([[-5, 100, 140, 160, 205]]), 'slerp', 99)
+    targets = np.array([[-5, 100, 140, 160, 205]])
+    found = resample(Stream(times, q, 'slerp', 99), targets)
     expected = [about_z(angle) for angle in (0, 90, 90, 180, 180)]
     np.testing.assert_allclose(found.values[0], expected, rtol=0, atol=6e-8)
     assert found.valid.tolist() == [[False, True, False, False, False]]

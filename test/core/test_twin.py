@@ -25,6 +25,7 @@ from robocache_ros.backends.twin import OPS, TwinBackend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.grid import Channel, Grid, VoxelSpec
+from robocache_ros.resampling import Stream
 
 SPEC = VoxelSpec(
     Grid.from_range(1.0, (0, 0, 0, 4, 4, 4)), (Channel.parse('count'), Channel.parse('mean_f'))
@@ -47,9 +48,8 @@ def voxelize(backend):
 
 def image_like(backend):
     """Do another operation."""
-    times = np.int64([[0, 10]])
-    values = np.float32([[[1.0], [2.0]]])
-    result = backend.resample(times, values, np.int64([[5]]), 'linear', 100)
+    stream = Stream(np.int64([[0, 10]]), np.float32([[[1.0], [2.0]]]))
+    result = backend.resample(stream, np.int64([[5]]))
     assert result.values.tolist() == [[[1.5]]]
 
 

@@ -132,10 +132,7 @@ OPERATIONS = {
     'fusion': lambda backend: [
         backend.fuse(_streams(), _targets()),
         backend.fuse(_streams()[:2], _targets(), out_dtype='bfloat16'),
-        *(
-            backend.resample(s.times, s.values, _targets(2), s.rule, s.max_gap_ns, dtype=s.dtype)
-            for s in _streams()
-        ),
+        *(backend.resample(stream, _targets(2)) for stream in _streams()),
     ],
     'fusion of values on the device': lambda backend: [
         backend.fuse(_on_device(backend, _streams()), _targets()),

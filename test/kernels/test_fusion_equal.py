@@ -87,9 +87,7 @@ def assert_equal(found, expected):
 
 def check_resample(kernel, one, targets, out_dtype='float32'):
     found = kernel.resample(one, targets, out_dtype)
-    times, values, rule, max_gap_ns, dtype = one
-    more = {'dtype': dtype, 'out_dtype': out_dtype}
-    assert_equal(found, numpy_resample.resample(times, values, targets, rule, max_gap_ns, **more))
+    assert_equal(found, numpy_resample.resample(one, targets, out_dtype=out_dtype))
     return found
 
 
@@ -351,8 +349,7 @@ def test_results_are_not_overwritten_by_later_calls(kernel):
     kernel.fuse([other], targets, 'float32')
     kernel.resample(other, targets, 'float32')
     assert_equal(first, numpy_resample.fuse([one], targets))
-    times, values, rule, gap, _ = one
-    assert_equal(resampled, numpy_resample.resample(times, values, targets, rule, gap))
+    assert_equal(resampled, numpy_resample.resample(one, targets))
 
 
 @pytest.mark.parametrize('name', EACH_KIND)

@@ -35,10 +35,7 @@ CALLS = {
     'image_grid': [
         lambda on, h=h: on.image_grid(_image('rgb8', height=h), 3, 4, 'rgb') for h in (8, 24)
     ],
-    'resample': [
-        lambda on, t=t: on.resample(*_streams()[0][:2], _targets(t), 'slerp', 10**9)
-        for t in (2, 9)
-    ],
+    'resample': [lambda on, t=t: on.resample(_streams()[0], _targets(t)) for t in (2, 9)],
     'fuse': [lambda on, t=t: on.fuse(_streams(), _targets(t)) for t in (2, 9)],
 }
 # What is computed at the start, when that is not left out.

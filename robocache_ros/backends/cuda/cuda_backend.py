@@ -93,19 +93,10 @@ class CudaBackend:
         return self._images.image_grid(image, rows, cols, channels)
 
     def resample(
-        self,
-        times: IntArray,
-        values: AnyArray,
-        targets: IntArray,
-        rule: str,
-        max_gap_ns: int,
-        *,
-        dtype: str | None = None,
-        out_dtype: str = 'float32',
+        self, stream: Stream, targets: IntArray, *, out_dtype: str = 'float32'
     ) -> Resampled:
         """One stream at the target times."""
-        stream = Stream(times, values, rule, max_gap_ns, dtype)
-        if self._follows([values]):
+        if self._follows([stream.values]):
             return self._fusion.resample_on_device(stream, targets, out_dtype, self._leases.take)
         return self._fusion.resample(stream, targets, out_dtype)
 
