@@ -186,8 +186,64 @@ class Reason(Enum):
     FRAME_MISMATCH = _Entry(
         'frame_mismatch',
         Scope.VALUE,
-        'Clouds left out of the grid because their frame_id is not the output frame.',
-        'Publish the cloud in the output frame, or leave `output_frame` empty.',
+        'Clouds left out of the grid: no frames are configured, and their frame_id is not the '
+        'output frame.',
+        'Set `base_frame`, and `S.extrinsic` or /tf; or leave `output_frame` empty.',
+    )
+    # -- where the frames of clouds are, and how they move ------------------------------------
+    TRANSFORM_UNKNOWN = _Entry(
+        'transform_unknown',
+        Scope.VALUE,
+        'Clouds left out of the grid: nothing connects their frame_id with the output frame.',
+        'Set `S.extrinsic`, or publish the frame on /tf_static or /tf.',
+    )
+    TRANSFORM_LATE = _Entry(
+        'transform_late',
+        Scope.VALUE,
+        'Clouds left out of the grid: /tf had not reached their time within `timeout_sec`.',
+        'Find out what delays /tf, or raise `timeout_sec`.',
+    )
+    TRANSFORM_OLD = _Entry(
+        'transform_old',
+        Scope.VALUE,
+        'Clouds left out of the grid: /tf begins after their time, or has a gap there.',
+        'Normal right after the start; otherwise look who publishes the transform, and how often.',
+    )
+    TRANSFORM_LOOP = _Entry(
+        'transform_loop',
+        Scope.VALUE,
+        'Clouds left out of the grid: their frame is its own ancestor on /tf.',
+        'Find the two publishers on /tf that contradict each other.',
+    )
+    POINT_TIME_MISSING = _Entry(
+        'point_time_missing',
+        Scope.VALUE,
+        'Clouds moved as a whole: no field tells the time of their points.',
+        'Make the driver publish the time of each point, or set `S.point_time`.',
+    )
+    POINT_TIME_DOUBT = _Entry(
+        'point_time_doubt',
+        Scope.VALUE,
+        'Clouds moved as a whole: the times of their points can not be those of one sweep.',
+        'Set `S.point_time`, `S.point_time_unit` and `S.stamp_at` as the driver has them.',
+    )
+    MOTION_MISSING = _Entry(
+        'motion_missing',
+        Scope.VALUE,
+        'Clouds not corrected for motion: the source that `deskew` names has sent nothing.',
+        'See the status of that source.',
+    )
+    MOTION_LATE = _Entry(
+        'motion_late',
+        Scope.VALUE,
+        'Clouds not corrected for motion: it was not known up to their last point in time.',
+        'Raise `timeout_sec`, or find out what delays the source that `deskew` names.',
+    )
+    MOTION_GAP = _Entry(
+        'motion_gap',
+        Scope.VALUE,
+        'Clouds not corrected for motion: a gap over `max_gap_sec`, or no beginning, in it.',
+        'Find out what the source that `deskew` names has lost.',
     )
     # -- points and values that a grid is made without ----------------------------------------
     POINT_NONFINITE = _Entry(
@@ -207,6 +263,12 @@ class Reason(Enum):
         Scope.GRID,
         'Points beyond `voxels.max_points`; the first ones were kept.',
         'Raise `voxels.max_points`.',
+    )
+    POINT_OVER_CAP = _Entry(
+        'point_over_cap',
+        Scope.GRID,
+        'Points beyond `voxels.max_points_per_voxel`; a fair sample was kept.',
+        'None needed; 0 keeps all.',
     )
     VOXEL_OVER_LIMIT = _Entry(
         'voxel_over_limit',
