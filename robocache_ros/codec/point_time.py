@@ -1,0 +1,28 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""When each point of a cloud was measured: which field says so, and how its values are read."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from robocache_ros.samples import AnyArray, IntArray
+
+
+class PointTimes(NamedTuple):
+    """How the time of a point is read from a field of its cloud."""
+
+    field: str
+    scale: float  # ns per unit of the field
+    zero: float  # the value of the field that means ...
+    zero_ns: int  # ... this time, on the clock of the sample times
+    first_ns: int  # of all points with finite coordinates
+    last_ns: int
+
+    def at(self, values: AnyArray) -> IntArray:
+        """Return the times, int64 [n] ns, that values [n] of the field stand for."""
+        since = (values.astype(np.float64) - self.zero) * self.scale
+        times: IntArray = self.zero_ns + np.rint(since).astype(np.int64)
+        return times
