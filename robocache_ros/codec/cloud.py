@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from robocache_ros.codec.buffers import shown
 from robocache_ros.codec.layout import DATATYPES, FieldView, Layout, decode_layout
+from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.interop import DeviceArray, on_host, view
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray, FloatArray
@@ -60,6 +61,7 @@ class CloudView(Layout):
     frame_id: str = ''
     input_origin: Origin = ORIGIN_ZERO
     transform: Transform | None = None  # into the frame of the grid; see `Transform.from_matrix`
+    times: PointTimes | None = None  # where they were asked for, and recognised
     columns: Mapping[str, AnyArray | DeviceArray] = field(default_factory=dict)  # of from_columns
 
     def has(self, name: str) -> bool:
