@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -22,6 +22,8 @@ Origin = tuple[float, float, float]
 ORIGIN_ZERO: Origin = (0.0, 0.0, 0.0)
 XYZ = ('x', 'y', 'z')
 TIME_CODES = ('i8', 'u8')
+SEGMENT_BITS = 22  # a segment of a motion lasts 2^22 ns = 4.19 ms
+SEGMENT_NUMBERS = 33  # M0, M1, M2 (3 x 3 each, row by row), T0, dT
 
 _NO_BYTES = np.empty(0, np.uint8)
 
@@ -49,6 +51,34 @@ class Transform(NamedTuple):
         return cls(rounded[:3, :3] + np.float32(0), rounded[:3, 3] + np.float32(0))
 
 
+class Motion(NamedTuple):
+    """
+    How each point of a cloud moves, by its own time: p' = M(w) p + T0 + w dT, in metres.
+
+    A point whose field `field` is v has the time u = (v - base) * scale ns after the begin of the
+    first segment, clamped to the segments; a NaN counts as 0. It is in segment u >> 22 at
+    w = (u mod 2^22) / 2^22, where M(w) = M0 + w M1 + w^2 M2.
+    """
+
+    field: str
+    scale: float  # ns per unit of the field
+    base: float  # value of the field at the begin of the first segment
+    segments: FloatArray  # float32 [S, 33] of M0, M1, M2, T0, dT
+
+    def check(self, names: Container[str]) -> None:
+        """ValueError if points with fields of these `names` can not be moved by it."""
+        shape, dtype = np.shape(self.segments), getattr(self.segments, 'dtype', None)
+        if len(shape) != 2 or shape[0] < 1 or shape[1] != SEGMENT_NUMBERS or dtype != np.float32:
+            raise ValueError(
+                f'segments of a motion are float32 [S, {SEGMENT_NUMBERS}], got {dtype} of shape '
+                f'{list(shape)}'
+            )
+        if not (np.isfinite([self.scale, self.base]).all() and np.isfinite(self.segments).all()):
+            raise ValueError('scale, base and segments of a motion must be finite')
+        if self.field not in names:
+            raise ValueError(f'the motion reads the time in {self.field!r}, which is no field')
+
+
 @dataclass(frozen=True, eq=False)
 class CloudView(Layout):
     """
@@ -62,7 +92,17 @@ class CloudView(Layout):
     input_origin: Origin = ORIGIN_ZERO
     transform: Transform | None = None  # into the frame of the grid; see `Transform.from_matrix`
     times: PointTimes | None = None  # where they were asked for, and recognised
+    motion: Motion | None = None  # into the frame of the grid as well; never beside a transform
     columns: Mapping[str, AnyArray | DeviceArray] = field(default_factory=dict)  # of from_columns
+    # Fields that all points have one float32 value of, in place of what the message has.
+    constants: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a motion that can not be applied, with a sentence."""
+        if self.motion is not None:
+            if self.transform is not None:
+                raise ValueError('points move by a transform or by a motion, not by both')
+            self.motion.check(self.fields)
 
     def has(self, name: str) -> bool:
         """
@@ -70,8 +110,14 @@ class CloudView(Layout):
 
         64-bit integers are times: neither float32 nor the sums of a channel could hold them.
         """
+        if name in self.constants:
+            return True
         view = self.fields.get(name)
         return view is not None and view.dtype.str[1:] not in TIME_CODES
+
+    def dtype_of(self, name: str) -> np.dtype[Any]:
+        """Type that a field has its values in."""
+        return np.dtype(np.float32) if name in self.constants else self.fields[name].dtype
 
     def column(self, name: str, out: AnyArray | None = None, limit: int | None = None) -> AnyArray:
         """
@@ -124,6 +170,9 @@ class CloudView(Layout):
 
     def _values(self, name: str) -> AnyArray:
         """First value of every point where it lies, [n] or [height, width]."""
+        if name in self.constants:
+            with np.errstate(over='ignore'):
+                return np.broadcast_to(np.float32(self.constants[name]), self.n)
         held = self.columns.get(name)
         if held is not None:
             return on_host(held)
