@@ -10,7 +10,14 @@ from robocache_ros.config.config import (
     parameters_of,
     source_types,
 )
-from robocache_ros.config.kinds import CloudSource, ImageSource, ImuSource, JointStateSource
+from robocache_ros.config.deskew import DeskewConfig
+from robocache_ros.config.kinds import (
+    CloudSource,
+    ImageSource,
+    ImuSource,
+    JointStateSource,
+    OdometrySource,
+)
 from robocache_ros.config.outputs import FeatureConfig, VoxelConfig
 from robocache_ros.config.parameters import ConfigError
 from robocache_ros.config.source import SourceConfig
@@ -22,10 +29,12 @@ __all__ = [
     'CloudSource',
     'Config',
     'ConfigError',
+    'DeskewConfig',
     'FeatureConfig',
     'ImageSource',
     'ImuSource',
     'JointStateSource',
+    'OdometrySource',
     'SourceConfig',
     'VoxelConfig',
     'parameters_of',

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from robocache_ros.config.consistency import RATE, check_together
+from robocache_ros.config.deskew import DeskewConfig
 from robocache_ros.config.kinds import (
     DEFAULT_TYPES,
     SOURCE_TYPES,
@@ -90,10 +91,16 @@ class Config:
         low=0.001,
         high=3600.0,
     )
+    base_frame: str = parameter(
+        '',
+        'Frame of the robot that `S.extrinsic` and `deskew` are about, such as `base_link`.',
+        default_text='`""`: no frames but those of the clouds',
+        form='a frame name without blanks and without a leading /, or ""',
+    )
     output_frame: str = parameter(
         '',
-        'Frame of the outputs; clouds in another frame are left out.',
-        default_text='`""`: the `frame_id` of the trigger cloud',
+        'Frame of the outputs; clouds that no transform leads there are left out.',
+        default_text='`""`: `base_frame`, or without one the `frame_id` of the trigger cloud',
         form='a frame name without blanks and without a leading /, or ""',
     )
     backend: str = parameter(
@@ -115,6 +122,7 @@ class Config:
     )
     voxels: VoxelConfig = field(default_factory=VoxelConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
+    deskew: DeskewConfig = field(default_factory=DeskewConfig)
 
     def __post_init__(self) -> None:
         settle(self)
@@ -144,6 +152,8 @@ class Config:
         with problems.collected():
             given['features'] = FeatureConfig(**given_in(FeatureConfig, flat, 'features.'))
         with problems.collected():
+            given['deskew'] = DeskewConfig(**given_in(DeskewConfig, flat, 'deskew.'))
+        with problems.collected():
             check_given(cls, given)
         problems.refuse()
         return cls(tuple(sources), **given)
@@ -163,6 +173,7 @@ class Config:
         flat |= values_in(self)
         flat |= values_in(self.voxels, 'voxels.')
         flat |= values_in(self.features, 'features.')
+        flat |= values_in(self.deskew, 'deskew.')
         for source in self.sources:
             flat |= source.to_mapping()
         return flat
@@ -245,6 +256,7 @@ def parameters_of(
     table = [SOURCES, *parameters_in(Config).values()]
     table += parameters_in(VoxelConfig, 'voxels.').values()
     table += parameters_in(FeatureConfig, 'features.').values()
+    table += parameters_in(DeskewConfig, 'deskew.').values()
     for name, kind in types.items():
         table.append(type_parameter(name))
         table += SOURCE_TYPES[kind].parameters(name, required=name == trigger).values()

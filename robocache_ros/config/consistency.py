@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from robocache_ros.config.kinds import CloudSource
+from robocache_ros.config.kinds import CloudSource, ImuSource, OdometrySource
 from robocache_ros.config.outputs import EVERY
 from robocache_ros.config.parameters import Problems, listed, shown
 from robocache_ros.config.source import SourceConfig
@@ -29,11 +29,17 @@ def check_together(config: Config) -> None:
     for cloud in config.cloud_sources():
         _check_occupancy(config, cloud, problems)
     _check_resolutions(config, problems)
-    problems.check(
-        _FRAME.fullmatch(config.output_frame) is not None,
-        'output_frame must be a frame name without blanks and without a leading /, or "", '
-        f'not {shown(config.output_frame)}',
-    )
+    for name, frame in (
+        ('base_frame', config.base_frame),
+        ('output_frame', config.output_frame),
+        ('deskew.fixed_frame', config.deskew.fixed_frame),
+    ):
+        problems.check(
+            _FRAME.fullmatch(frame) is not None,
+            f'{name} must be a frame name without blanks and without a leading /, or "", '
+            f'not {shown(frame)}',
+        )
+    _check_motion(config, problems)
     problems.refuse()
 
 
@@ -52,6 +58,37 @@ def _check_voxel_sources(config: Config, problems: Problems) -> None:
         not strange,
         f'voxels.sources must be ["*"] or among the cloud sources {listed(clouds)}, '
         f'not {listed(strange)}',
+    )
+
+
+def _check_motion(config: Config, problems: Problems) -> None:
+    """Motion is told by a source of the right type, and is that of a frame with a name."""
+    deskew = config.deskew
+    for key, kind in (('imu', ImuSource), ('odometry', OdometrySource)):
+        name = getattr(deskew, key)
+        fitting = [source.name for source in config.sources if isinstance(source, kind)]
+        problems.check(
+            name in ('', *fitting),
+            f'deskew.{key} must be "" or among the sources of type {kind.type} {listed(fitting)}, '
+            f'not {shown(name)}',
+        )
+    problems.check(
+        not (deskew.odometry and deskew.fixed_frame),
+        'deskew.odometry and deskew.fixed_frame both tell how the robot moves: leave one out',
+    )
+    placed = [s.name for s in config.sources if getattr(s, 'extrinsic', None) is not None]
+    needed_by = [
+        *(f'{name}.extrinsic' for name in placed),
+        *(f'deskew.{key}' for key in ('imu', 'odometry', 'fixed_frame') if getattr(deskew, key)),
+    ]
+    problems.check(
+        config.base_frame != '' or not needed_by,
+        f'base_frame is missing: {", ".join(needed_by)} need one, for example base_link',
+    )
+    problems.check(
+        config.voxels.sweeps == 1 or deskew.translates,
+        f'voxels.sweeps {config.voxels.sweeps} needs deskew.odometry or deskew.fixed_frame: older '
+        'clouds would smear over the newest where nothing tells how the robot moved',
     )
 
 

@@ -18,7 +18,13 @@ from robocache_ros.config.parameters import (
     given_in,
     parameter,
 )
-from robocache_ros.config.source import SourceConfig, depth_parameter, wait_parameter
+from robocache_ros.config.source import (
+    SourceConfig,
+    check_rotation,
+    depth_parameter,
+    extrinsic_parameter,
+    wait_parameter,
+)
 
 # What a source of this name is unless its block says otherwise.
 DEFAULT_TYPES = {
@@ -26,6 +32,7 @@ DEFAULT_TYPES = {
     'camera': 'image',
     'imu': 'imu',
     'joints': 'joint_state',
+    'odom': 'odometry',
 }
 MAX_CELLS_PER_SOURCE = 65536  # feature values of one image grid or one coarse occupancy
 _RESOLUTION = re.compile(r'fields\.(.+)\.resolution')
@@ -37,6 +44,24 @@ class CloudSource(SourceConfig):
 
     type: ClassVar[str] = 'pointcloud2'
     topic_suffix: ClassVar[str] = 'points'
+
+    extrinsic: tuple[float, ...] | None = extrinsic_parameter()
+    point_time: str = parameter(
+        'auto',
+        'Field with the time of each point: its name; `auto`, the one that looks like it; '
+        '`none`, the cloud was taken at once.',
+    )
+    point_time_unit: str = parameter(
+        'auto',
+        'Unit of that field; `auto`: the one in which a sweep lasts as long as sweeps do.',
+        choices=('auto', 's', 'ms', 'us', 'ns'),
+    )
+    stamp_at: str = parameter(
+        'auto',
+        'Which point the header stamps: the first, the one in the middle or the last; `auto`: '
+        'the times of points tell it, counted from the header or from the same zero as it.',
+        choices=('auto', 'start', 'middle', 'end'),
+    )
 
     occupancy_shape: tuple[int, int, int] = parameter(
         (4, 8, 8),
@@ -74,6 +99,7 @@ class CloudSource(SourceConfig):
         return {**super().to_mapping(), **steps}
 
     def _check(self, problems: Problems) -> None:
+        check_rotation(problems, f'{self.name}.extrinsic', self.extrinsic)
         _check_cells(problems, f'{self.name}.occupancy_shape', self.occupancy_shape)
         steps = {}
         for name, step in self.resolutions.items():
@@ -117,6 +143,18 @@ class ImuSource(SourceConfig):
 
     depth: int = depth_parameter(200)
     wait: str = wait_parameter('until_t_ref')
+    extrinsic: tuple[float, ...] | None = extrinsic_parameter()
+    gyro_bias: tuple[float, float, float] = parameter(
+        (0.0, 0.0, 0.0),
+        'What the gyroscope shows when nothing turns; subtracted for `deskew`.',
+        unit='rad/s',
+        size=3,
+        low=-1.0,
+        high=1.0,
+    )
+
+    def _check(self, problems: Problems) -> None:
+        check_rotation(problems, f'{self.name}.extrinsic', self.extrinsic)
 
 
 @dataclass(frozen=True)
@@ -157,8 +195,20 @@ class JointStateSource(SourceConfig):
         problems.check('' not in self.joints, f'{self.name}.joints must not hold an empty name')
 
 
+@dataclass(frozen=True)
+class OdometrySource(SourceConfig):
+    """A nav_msgs/Odometry topic: the pose of `base_frame` in a frame that does not move."""
+
+    type: ClassVar[str] = 'odometry'
+    topic_suffix: ClassVar[str] = 'odometry'
+
+    depth: int = depth_parameter(200)
+    wait: str = wait_parameter('until_t_ref')
+
+
 SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
-    kind.type: kind for kind in (CloudSource, ImageSource, ImuSource, JointStateSource)
+    kind.type: kind
+    for kind in (CloudSource, ImageSource, ImuSource, JointStateSource, OdometrySource)
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from robocache_ros.config.kinds import DEFAULT_TYPES, SOURCE_TYPES, resolution_field
 from robocache_ros.config.parameters import Problems, listed
 
-GROUPS = ('voxels', 'features')
+GROUPS = ('voxels', 'features', 'deskew')
 ROS_NAMES = ('use_sim_time', 'start_type_description_service')  # declared by rclpy itself
 ROS_GROUPS = ('qos_overrides',)
 _SHOWN_NAMES = 8

@@ -66,6 +66,33 @@ class VoxelConfig:
         low=1,
         high=MAX_POINTS,
     )
+    max_points_per_voxel: int = parameter(
+        0,
+        'Points of one voxel that are used, a fair sample: which ones depends on where they are '
+        'and on `voxels.seed`, not on when they came; 0: all.',
+        unit='points',
+        low=0,
+        high=32,
+    )
+    seed: int = parameter(
+        0, 'Decides which points `voxels.max_points_per_voxel` keeps.', low=0, high=2**32 - 1
+    )
+    sweeps: int = parameter(
+        1,
+        'Newest clouds of each source that go into a grid, moved by `deskew.odometry` or '
+        '`deskew.fixed_frame` to where they are at the time of the frame.',
+        unit='clouds',
+        low=1,
+        high=64,
+    )
+    decay_sec: float = parameter(
+        1.0,
+        'Time in which `recency` halves. A channel may use `recency`, 1 for the newest cloud, '
+        'and `time_lag`, seconds before the frame, like a field: `sum_recency`, `max_time_lag`.',
+        unit='s',
+        low=0.001,
+        high=3600.0,
+    )
     dense: str = parameter(
         'none',
         'Also send the dense grid on `~/voxels/dense`, with values of this type.',

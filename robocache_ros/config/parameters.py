@@ -67,7 +67,7 @@ class Parameter:
     """One parameter, named as ROS names it."""
 
     name: str
-    kind: str  # bool integer number text, integers numbers texts, numbers_or_one
+    kind: str  # bool integer number text, integers numbers texts, numbers_or_one, pose
     default: Any  # None: there is none, a value must be given
     description: str
     unit: str = ''
@@ -78,9 +78,12 @@ class Parameter:
     default_text: str = ''  # where the default depends on name or kind of the source
     form: str = ''  # the allowed set in words, where range and choices do not tell it
     read_only: bool = True
+    optional: bool = False  # None, nothing given, is a value as well
 
     def parse(self, value: Any) -> Any:
         """Return `value` as the type the core uses (tuples for arrays), or raise ConfigError."""
+        if value is None and self.optional:
+            return None
         parsed = _PARSERS[self.kind](self, value)
         if parsed is None:
             raise ConfigError(f'{self.name} must be {self.allowed}, not {shown(value)}')
@@ -137,6 +140,10 @@ class Parameter:
         # `-p sources:=lidar` on a command line is a string, and means a list of one.
         return self._array([value] if isinstance(value, str) else value, self._text)
 
+    def _pose(self, value: Any) -> tuple[Any, ...] | None:
+        numbers = self._array(value, self._number)
+        return numbers if numbers is None or len(numbers) in (6, 7) else None
+
     def _numbers_or_one(self, value: Any) -> tuple[Any, ...] | None:
         one = self._number(value)
         if one is not None:
@@ -153,6 +160,7 @@ _PARSERS: Mapping[str, Callable[[Parameter, Any], Any]] = {
     'numbers': lambda p, v: p._array(v, p._number),
     'texts': Parameter._texts,
     'numbers_or_one': Parameter._numbers_or_one,
+    'pose': Parameter._pose,
 }
 
 _WORDS: Mapping[str, str] = {
@@ -164,6 +172,7 @@ _WORDS: Mapping[str, str] = {
     'numbers': '{size}numbers',
     'texts': 'a list of at least one string',
     'numbers_or_one': 'one number or {size}of them',
+    'pose': '6 numbers x, y, z, roll, pitch, yaw or 7 numbers x, y, z, qx, qy, qz, qw',
 }
 
 
@@ -198,10 +207,12 @@ def given_in(section: type, flat: Mapping[str, Any], prefix: str = '') -> dict[s
 
 
 def values_in(section: Any, prefix: str = '') -> dict[str, Any]:
-    """Return the parameters of a dataclass instance by ROS name, with lists for arrays."""
+    """Return what is given of a dataclass instance by ROS name, with lists for arrays."""
     table = parameters_in(type(section), prefix)
     values = {about.name: getattr(section, field) for field, about in table.items()}
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
+    return {
+        name: list(v) if isinstance(v, tuple) else v for name, v in values.items() if v is not None
+    }
 
 
 def check_given(section: type, given: Mapping[str, Any]) -> None:

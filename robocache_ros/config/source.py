@@ -21,6 +21,7 @@ from robocache_ros.config.parameters import (
 )
 
 _TOKEN = r'(?:[A-Za-z_]|\{[a-z]+\})(?:[A-Za-z0-9_]|\{[a-z]+\})*'
+_SHORT_TOPICS = {'joints': 'joint_states', 'odom': 'odom'}  # as everybody has them
 _TOPIC = re.compile(rf'(?:~/|/)?{_TOKEN}(?:/{_TOKEN})*')
 
 
@@ -32,7 +33,7 @@ def depth_parameter(default: int) -> Any:
         unit='messages',
         low=1,
         high=10000,
-        default_text='5, or 200 for IMU and joints',
+        default_text='5, or 200 for IMU, joints and odometry',
     )
 
 
@@ -43,7 +44,30 @@ def wait_parameter(default: str) -> Any:
         'What a frame waits for: `until_t_ref`, a sample at or after the time of the frame; '
         '`newest`, nothing, the newest sample at or before it is used.',
         choices=('until_t_ref', 'newest'),
-        default_text='`newest`, or `until_t_ref` for IMU and joints',
+        default_text='`newest`, or `until_t_ref` for IMU, joints and odometry',
+    )
+
+
+def extrinsic_parameter() -> Any:
+    """Return the field `extrinsic`, of the kinds that have a place on the robot."""
+    return parameter(
+        None,
+        'Where the source is in `base_frame`: x, y, z in metres, then roll, pitch, yaw in '
+        'radians as in URDF, or a quaternion x, y, z, w.',
+        kind='pose',
+        default_text='none: /tf tells it',
+        low=-1e6,
+        high=1e6,
+        optional=True,
+    )
+
+
+def check_rotation(problems: Problems, name: str, pose: tuple[float, ...] | None) -> None:
+    """Refuse a pose of 7 numbers whose quaternion is not near unit length."""
+    norm2 = 1.0 if pose is None or len(pose) == 6 else sum(v * v for v in pose[3:])
+    problems.check(
+        0.5 <= norm2 <= 2.0,
+        f'{name} must end in a quaternion x, y, z, w of unit length, not {shown(pose)}',
     )
 
 
@@ -58,7 +82,8 @@ class SourceConfig:
     topic: str = parameter(
         None,
         'Topic, relative to the namespace of the node; by default `S/points`, `S/image`, '
-        '`S/data` or `S/joint_states`, and `joint_states` for `joints`.',
+        '`S/data`, `S/joint_states` or `S/odometry`; `joint_states` for `joints`, `odom` for '
+        '`odom`.',
         kind='text',
         default_text='by name and type',
         form='a ROS topic name',
@@ -123,7 +148,7 @@ class SourceConfig:
     @classmethod
     def default_topic(cls, name: str) -> str:
         """Return the topic of a source that names none."""
-        return 'joint_states' if name == 'joints' else f'{name}/{cls.topic_suffix}'
+        return _SHORT_TOPICS.get(name) or f'{name}/{cls.topic_suffix}'
 
     @classmethod
     def parameters(cls, name: str, required: bool = False) -> dict[str, Parameter]:

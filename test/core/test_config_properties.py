@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from robocache_ros.config import Config, ConfigError, parameters_of
 from robocache_ros.config.kinds import SOURCE_TYPES
 
-NAMES = st.sampled_from(['lidar', 'rear', 'cam_2', 'imu', 'gyro', 'joints', 'arm'])
+NAMES = st.sampled_from(['lidar', 'rear', 'cam_2', 'imu', 'gyro', 'joints', 'arm', 'odom'])
 LISTS = {
     'channels': st.lists(
         st.sampled_from(['count', 'occupancy', 'centroid', 'mean_ring', 'sum_t', 'max_x']),
@@ -22,8 +22,12 @@ LISTS = {
 TEXTS = {
     'topic': st.sampled_from(['points', '/a/b', '~/c']),
     'output_frame': st.sampled_from(['', 'base_link', 'a/b']),
+    'point_time': st.sampled_from(['auto', 'none', 't']),
 }
+MOVERS = {'deskew.imu': 'imu', 'deskew.odometry': 'odometry'}
 FITTING = {  # so that most of what is drawn fits together
+    'base_frame': st.sampled_from(['base_link', 'a/b']),
+    'voxels.sweeps': st.just(1),
     'features.target_rate_hz': st.floats(10, 1e5),
     'timeout_sec': st.floats(0, 1),
     'voxels.voxel_size': st.sampled_from([0.1, 0.5, 1, [1, 0.5, 0.25]]),
@@ -49,6 +53,8 @@ def value_of(about):
     if about.kind in ('number', 'numbers'):
         one = st.floats(about.low, about.high)
         return st.lists(one, min_size=about.size, max_size=about.size) if about.size else one
+    if about.kind == 'pose':
+        return st.lists(st.floats(-10, 10), min_size=6, max_size=6)
     return st.booleans() if about.kind == 'bool' else TEXTS[field]
 
 
@@ -59,12 +65,20 @@ def mappings(draw):
     clouds = [name for name, kind in types.items() if kind == 'pointcloud2']
     flat = {'sources': list(types), 'trigger': trigger}
     for about in parameters_of(types, trigger):
-        given_or_needed = about.default is None or about.name in FITTING or draw(st.booleans())
+        needed = about.default is None and not about.optional
+        given_or_needed = needed or about.name in FITTING or draw(st.booleans())
+        kind = MOVERS.get(about.name)
         if about.name.endswith('.type'):
             flat[about.name] = types[about.name.removesuffix('.type')]
         elif about.name == 'voxels.sources' and clouds:
             flat[about.name] = draw(st.lists(st.sampled_from(clouds), min_size=1, unique=True))
-        elif about.name not in ('sources', 'trigger', 'voxels.sources') and given_or_needed:
+        elif kind:
+            movers = [name for name, its in types.items() if its == kind]
+            flat[about.name] = draw(st.sampled_from(['', *movers]))
+        elif (
+            about.name not in ('sources', 'trigger', 'voxels.sources', 'deskew.fixed_frame')
+            and given_or_needed
+        ):
             flat[about.name] = draw(value_of(about))
     for name in clouds:
         if draw(st.booleans()):

@@ -24,8 +24,13 @@ YAML = ROOT / 'config' / 'preprocessor.yaml'
 GENERATOR = ROOT / 'scripts' / 'generate_docs'
 # A parameter that is commented out because its default depends on others, or there is none.
 COMMENTED = re.compile(r'^( +)# ( *[a-z_.]+:( .*)?)$', re.MULTILINE)
-JOINTS = {'joints': 'joint_state'}
-EXAMPLES = {'joints.joints', 'lidar.fields.intensity.resolution'}  # have no default to show
+OFF = {'joints': 'joint_state', 'odom': 'odometry'}  # unless they are named
+EXAMPLES = {  # have no default to show
+    'joints.joints',
+    'lidar.fields.intensity.resolution',
+    'lidar.extrinsic',
+    'imu.extrinsic',
+}
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +66,7 @@ def test_the_yaml_file_has_one_block_that_reaches_every_node():
 
 def test_the_yaml_file_shows_every_parameter_with_its_default(uncommented):
     shown = read_params_file(uncommented)
-    default = {p.name: p.default for p in parameters_of({**DEFAULTS, **JOINTS})}
+    default = {p.name: p.default for p in parameters_of({**DEFAULTS, **OFF})}
     assert shown.keys() == default.keys() | EXAMPLES
     different = {
         name: (value, shown[name])
@@ -74,9 +79,11 @@ def test_the_yaml_file_shows_every_parameter_with_its_default(uncommented):
 
 def test_the_commented_parts_of_the_yaml_file_work_as_they_stand(uncommented):
     flat = read_params_file(uncommented)
-    config = Config.from_mapping({**flat, 'sources': [*flat['sources'], 'joints']})
+    flat |= {'sources': [*flat['sources'], 'joints', 'odom'], 'base_frame': 'base_link'}
+    config = Config.from_mapping(flat)
     assert config.source('joints').joints == ('shoulder', 'elbow')
     assert config.source('lidar').resolutions == {'intensity': 0.00390625}
+    assert config.source('lidar').extrinsic == (0.0, 0.0, 1.6, 0.0, 0.0, 0.0)
 
 
 def test_the_yaml_file_names_the_unit_of_every_parameter_that_has_one():
@@ -88,7 +95,7 @@ def test_the_yaml_file_names_the_unit_of_every_parameter_that_has_one():
             block = f'{head[1]}.'
         elif entry := re.match(r'( +)([a-z_.]+): ', line):
             lines[(block if len(entry[1]) == 6 else '') + entry[2]] = line
-    units = {p.name: p.unit for p in parameters_of({**DEFAULTS, **JOINTS}) if p.unit}
+    units = {p.name: p.unit for p in parameters_of({**DEFAULTS, **OFF}) if p.unit}
     assert len(units) > 20
     assert [n for n, unit in units.items() if f'# [{unit}]' not in lines[n]] == []
 
@@ -103,7 +110,7 @@ def test_the_documentation_is_what_the_code_says():
 
 def test_every_parameter_and_every_reason_is_in_the_documentation(generator):
     page = generator.parameters_page()
-    generic = {re.sub(r'^(lidar|camera|imu|joints)\.', 'S.', n) for n in every_name()}
+    generic = {re.sub(r'^(lidar|camera|imu|joints|odom)\.', 'S.', n) for n in every_name()}
     assert [name for name in generic if f'| `{name}` |' not in page] == []
     short = generator.short_table()
     assert [name for name in generic if f'| `{name}` |' not in short] == []
@@ -112,7 +119,7 @@ def test_every_parameter_and_every_reason_is_in_the_documentation(generator):
 
 
 def every_name():
-    return [p.name for p in parameters_of({**DEFAULTS, **JOINTS})]
+    return [p.name for p in parameters_of({**DEFAULTS, **OFF})]
 
 
 def test_a_default_that_changes_changes_the_documentation(generator, monkeypatch):
