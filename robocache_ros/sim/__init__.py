@@ -4,7 +4,8 @@
 A simulated robot: a platform that drives a closed path in a small world of boxes.
 
 `Robot(RobotConfig()).events(duration_sec)` gives its messages in publish order without ROS;
-`ros/sim_node.py` publishes them. The path, the world and every sweep are there as ground truth.
+`ros/sim_node.py` publishes them. The path, the world, every sweep, the pose of every sensor and
+the points without smear are there as ground truth.
 """
 
 from robocache_ros.sim.config import (
@@ -12,10 +13,13 @@ from robocache_ros.sim.config import (
     ImuConfig,
     JointsConfig,
     LidarConfig,
+    OdometryConfig,
+    RearLidarConfig,
     RobotConfig,
     SensorConfig,
 )
 from robocache_ros.sim.path import Path
+from robocache_ros.sim.rigid import Rigid
 from robocache_ros.sim.robot import Event, Robot, Shot
 from robocache_ros.sim.world import Box, World
 
@@ -26,7 +30,10 @@ __all__ = [
     'ImuConfig',
     'JointsConfig',
     'LidarConfig',
+    'OdometryConfig',
     'Path',
+    'RearLidarConfig',
+    'Rigid',
     'Robot',
     'RobotConfig',
     'SensorConfig',

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple
 
-SOURCES = ('lidar', 'camera', 'imu', 'joints')
+from robocache_ros.sim.time_field import STAMPS_AT, TIME_FIELDS
+
+# In this order: jitter and losses of a source are drawn by its number.
+SOURCES = ('lidar', 'camera', 'imu', 'joints', 'odom', 'lidar_rear')
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -62,7 +65,16 @@ class LidarConfig(SensorConfig):
     highest_deg: float = _setting(15.0, 'Elevation of the last ring')
     max_range: float = _setting(60.0, 'Metres; returns from further away are lost')
     position: tuple[float, float, float] = _setting((0.0, 0.0, 1.6), 'On the platform, metres')
+    rpy: tuple[float, float, float] = _setting(
+        (0.0, 0.0, 0.0), 'Roll, pitch and yaw on the platform as in URDF, radians'
+    )
     frame_id: str = _setting('lidar', 'frame_id of the clouds')
+    time_field: str = _setting(
+        'time',
+        'Time of each point: time, float32 seconds from the header; t, offset_time or time_stamp, '
+        'uint32 ns from the start of the sweep; timestamp, float64 seconds since the epoch; none',
+    )
+    stamp_at: str = _setting('start', 'What the header stamps: start, middle or end of the sweep')
     prerender: int = _setting(30, 'At most this many sweeps round the loop; 0: each on the spot')
 
     def __post_init__(self) -> None:
@@ -70,12 +82,30 @@ class LidarConfig(SensorConfig):
         for name in ('rings', 'columns', 'max_range'):
             _check(getattr(self, name) > 0, name, getattr(self, name), 'must be positive')
         _check(self.prerender >= 0, 'prerender', self.prerender, 'must not be negative')
+        for name, known in (('time_field', TIME_FIELDS), ('stamp_at', STAMPS_AT)):
+            value = getattr(self, name)
+            _check(value in known, name, value, f'must be one of {", ".join(known)}')
         _check(
             -90 < self.lowest_deg <= self.highest_deg < 90,
             'lowest_deg',
             self.lowest_deg,
             f'and highest_deg {self.highest_deg} must be in order, inside -90 to 90',
         )
+
+
+@dataclass(frozen=True)
+class RearLidarConfig(LidarConfig):
+    """A second LiDAR low at the rear, which looks back and a little down; off by default."""
+
+    rate_hz: float = _setting(0.0, 'Measurements per second; 0 turns the sensor off')
+    phase_sec: float = _setting(0.037, 'Time of the first measurement')
+    rings: int = _setting(16, 'Beams above each other')
+    columns: int = _setting(800, 'Azimuth steps of a sweep')
+    position: tuple[float, float, float] = _setting((-0.4, 0.1, 0.7), 'On the platform, metres')
+    rpy: tuple[float, float, float] = _setting(
+        (0.05, 0.15, 2.8), 'Roll, pitch and yaw on the platform as in URDF, radians'
+    )
+    frame_id: str = _setting('lidar_rear', 'frame_id of the clouds')
 
 
 @dataclass(frozen=True)
@@ -105,6 +135,12 @@ class ImuConfig(SensorConfig):
     rate_hz: float = _setting(400.0, 'Measurements per second; 0 turns the IMU off')
     jitter_sec: float = _setting(0.0001, 'A measurement is up to this much early or late')
     latency_sec: float = _setting(0.001, 'From a measurement to its publication')
+    rpy: tuple[float, float, float] = _setting(
+        (0.0, 0.0, 0.0), 'Roll, pitch and yaw on the platform as in URDF, radians'
+    )
+    gyro_bias: tuple[float, float, float] = _setting(
+        (0.0, 0.0, 0.0), 'What it shows when nothing turns, rad/s'
+    )
     gyro_noise: float = _setting(0.002, 'Standard deviation, rad/s')
     accel_noise: float = _setting(0.02, 'Standard deviation, m/s^2')
     frame_id: str = _setting('imu', 'frame_id of the measurements')
@@ -119,6 +155,19 @@ class JointsConfig(SensorConfig):
 
 
 @dataclass(frozen=True)
+class OdometryConfig(SensorConfig):
+    """Where the platform is in the world, and how fast it moves there; exact by default."""
+
+    rate_hz: float = _setting(50.0, 'Messages per second; 0 turns the odometry off')
+    latency_sec: float = _setting(0.001, 'From a measurement to its publication')
+    position_noise: float = _setting(0.0, 'Standard deviation in x and y, metres')
+    yaw_noise: float = _setting(0.0, 'Standard deviation, radians')
+    twist_noise: float = _setting(0.0, 'Standard deviation, m/s and rad/s')
+    frame_id: str = _setting('odom', 'Frame that does not move: the world')
+    child_frame_id: str = _setting('base_link', 'Frame of the platform')
+
+
+@dataclass(frozen=True)
 class RobotConfig:
     """The whole robot. Same configuration, same bytes."""
 
@@ -130,6 +179,8 @@ class RobotConfig:
     camera: CameraConfig = CameraConfig()
     imu: ImuConfig = ImuConfig()
     joints: JointsConfig = JointsConfig()
+    odom: OdometryConfig = OdometryConfig()
+    lidar_rear: RearLidarConfig = RearLidarConfig()
 
     @classmethod
     def from_mapping(cls, flat: Mapping[str, Any]) -> RobotConfig:

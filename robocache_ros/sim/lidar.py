@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from robocache_ros.sim.config import LidarConfig
 from robocache_ros.sim.path import Path, place
+from robocache_ros.sim.rigid import rotation_of
 from robocache_ros.sim.world import SKY, World
 
 # 22 bytes without padding, the layout of common drivers.
@@ -58,7 +59,7 @@ class Lidar:
         t = start_sec + self.time
         yaw = path.yaw(t)
         origin = place(path.position(t), yaw, self.config.position).astype(np.float32)
-        beams = self._beams(self.azimuth + yaw)
+        beams = self._beams_in_world(yaw)
         hits = world.cast(np.repeat(origin, self.config.rings, axis=1), beams)
         seen = np.flatnonzero((hits.surface != SKY) & (hits.distance <= self.config.max_range))
         distance, surface = hits.distance[seen], hits.surface[seen]
@@ -72,6 +73,16 @@ class Lidar:
         points['ring'] = ring
         points['time'] = self.time[column]
         return Sweep(start_sec, points, distance, surface)
+
+    def _beams_in_world(self, yaw: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+        """Unit vectors float32 [3, columns * rings] for the yaw of the platform at each column."""
+        if not any(self.config.rpy):
+            return self._beams(self.azimuth + yaw)
+        local = self._beams(self.azimuth).astype(np.float64)
+        ahead, left, up = rotation_of(self.config.rpy) @ local
+        cos, sin = (np.repeat(f(yaw), self.config.rings) for f in (np.cos, np.sin))
+        turned = np.stack([cos * ahead - sin * left, sin * ahead + cos * left, up])
+        return turned.astype(np.float32)
 
     def _beams(self, azimuth: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         """Unit vectors float32 [3, columns * rings] for one azimuth per column."""

@@ -1,6 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measurements as messages: plain objects with the attributes of sensor_msgs, without ROS."""
+"""Measurements as messages: plain objects with the attributes of ROS messages, without ROS."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from robocache_ros.sim.config import OdometryConfig
 from robocache_ros.sim.imu import Motion
 from robocache_ros.sim.joints import NAMES, JointValues
-from robocache_ros.sim.lidar import POINT, Sweep
+from robocache_ros.sim.odometry import OdometryValues
 
-_DATATYPES = {'<f4': 7, '<u2': 4}  # PointField.FLOAT32, PointField.UINT16
+_DATATYPES = {'<u2': 4, '<u4': 6, '<f4': 7, '<f8': 8}  # of PointField
 
 
 def header(stamp_ns: int, frame_id: str) -> SimpleNamespace:
@@ -24,21 +25,21 @@ def header(stamp_ns: int, frame_id: str) -> SimpleNamespace:
     return SimpleNamespace(stamp=SimpleNamespace(sec=sec, nanosec=nanosec), frame_id=frame_id)
 
 
-def cloud_body(sweep: Sweep) -> dict[str, Any]:
+def cloud_body(points: npt.NDArray[np.void]) -> dict[str, Any]:
     """Everything of a sensor_msgs/PointCloud2 but its header; the bytes are copied once, here."""
     fields = [
         SimpleNamespace(name=name, offset=field[1], datatype=_DATATYPES[field[0].str], count=1)
-        for name, field in (POINT.fields or {}).items()
+        for name, field in (points.dtype.fields or {}).items()
     ]
-    count = len(sweep.points)
+    count, step = len(points), points.dtype.itemsize
     return {
         'height': 1,
         'width': count,
         'fields': fields,
         'is_bigendian': False,
-        'point_step': POINT.itemsize,
-        'row_step': POINT.itemsize * count,
-        'data': _bytes(sweep.points),
+        'point_step': step,
+        'row_step': step * count,
+        'data': _bytes(points),
         'is_dense': True,
     }
 
@@ -67,6 +68,28 @@ def imu_body(motion: Motion, gyro_noise: float, accel_noise: float) -> dict[str,
         'linear_acceleration': _vector(motion.linear_acceleration),
         'linear_acceleration_covariance': np.eye(3).ravel() * accel_noise**2,
     }
+
+
+def odometry_body(values: OdometryValues, config: OdometryConfig) -> dict[str, Any]:
+    """Everything of a nav_msgs/Odometry but its header."""
+    x, y, z, w = values.orientation
+    place, angle, speed = (
+        deviation**2 for deviation in (config.position_noise, config.yaw_noise, config.twist_noise)
+    )
+    pose = SimpleNamespace(
+        position=_vector(values.position), orientation=SimpleNamespace(x=x, y=y, z=z, w=w)
+    )
+    twist = SimpleNamespace(linear=_vector(values.linear), angular=_vector(values.angular))
+    return {
+        'child_frame_id': config.child_frame_id,
+        'pose': SimpleNamespace(pose=pose, covariance=_diagonal(place, place, angle)),
+        'twist': SimpleNamespace(twist=twist, covariance=_diagonal(speed, speed, speed)),
+    }
+
+
+def _diagonal(x: float, y: float, yaw: float) -> npt.NDArray[np.float64]:
+    """Covariance [36] of x, y, z, roll, pitch, yaw; what can not move is certain."""
+    return np.diag([x, y, 0.0, 0.0, 0.0, yaw]).ravel()
 
 
 def joints_body(values: JointValues) -> dict[str, Any]:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from robocache_ros.sim import messages
 from robocache_ros.sim.camera import Camera
@@ -18,10 +20,17 @@ from robocache_ros.sim.imu import Imu
 from robocache_ros.sim.joints import joints_at
 from robocache_ros.sim.lidar import Lidar, Sweep
 from robocache_ros.sim.loop import Loop
+from robocache_ros.sim.odometry import Odometry
 from robocache_ros.sim.path import Path
+from robocache_ros.sim.rigid import Rigid, rotation_of, turned
+from robocache_ros.sim.time_field import STAMPS_AT, date, with_time_field
 from robocache_ros.sim.timing import releases
 from robocache_ros.sim.world import World
 
+LIDARS = ('lidar', 'lidar_rear')
+BASE = 'base'  # the frame of the platform, among those of the sensors
+_IMU_NOISE, _ODOMETRY_NOISE = 4, 5  # numbers of their random streams
+_OPTICAL = (-np.pi / 2, 0.0, -np.pi / 2)  # z ahead, x right, y down
 START_NS = 1_000_000_000_000  # stamp of robot time 0 for those without a clock of their own
 
 
@@ -38,7 +47,7 @@ class Event(NamedTuple):
 
     publish_ns: int
     source: str
-    message: Any  # attributes as the sensor_msgs type
+    message: Any  # attributes as the ROS type
 
 
 class Robot:
@@ -46,25 +55,30 @@ class Robot:
     All sensors together. Same configuration and world, same messages to the byte.
 
     Ground truth: `path` at path time (seconds since the start of the robot), `world`, `sweep`,
-    `camera`. Clouds and images show the path time `rendered_sec`, see Loop.
+    `camera`, `pose`, `true_points`. Clouds and images show the path time `rendered_sec`, see Loop.
     """
 
     def __init__(self, config: RobotConfig | None = None, world: World | None = None) -> None:
         self.config = config = RobotConfig() if config is None else config
         self.world = World() if world is None else world
         self.path = Path(config.semi_axes, config.loop_sec, config.turns)
-        self.lidar = Lidar(config.lidar)
+        self.lidars = {name: Lidar(getattr(config, name)) for name in LIDARS}
+        self.lidar = self.lidars['lidar']
         self.camera = Camera(config.camera)
         self.imu = Imu(config.imu)
+        self.odometry = Odometry(config.odom)
         self._loops = {
-            'lidar': Loop(config.lidar, config.loop_sec, self._cloud),
+            'lidar': Loop(config.lidar, config.loop_sec, partial(self._cloud, 'lidar')),
             'camera': Loop(config.camera, config.loop_sec, self._image),
+            'lidar_rear': Loop(
+                config.lidar_rear, config.loop_sec, partial(self._cloud, 'lidar_rear')
+            ),
         }
         self._bodies = {
-            'lidar': self._loops['lidar'].body,
-            'camera': self._loops['camera'].body,
+            **{name: loop.body for name, loop in self._loops.items()},
             'imu': self._motion,
             'joints': self._joints,
+            'odom': self._odometry,
         }
 
     def events(
@@ -85,10 +99,19 @@ class Robot:
             if not dropped:
                 yield Shot(publish_ns, SOURCES[number], capture_ns)
 
-    def message(self, source: str, capture_ns: int, stamp_ns: int) -> SimpleNamespace:
-        """Make the message of a source measured at robot time `capture_ns`."""
+    def message(self, source: str, capture_ns: int, start_ns: int) -> SimpleNamespace:
+        """
+        Make the message of a source measured at robot time `capture_ns`.
+
+        `start_ns`: the same time on the clock of the stamps. The header of a cloud is later by
+        what its `stamp_at` says.
+        """
         frame_id = getattr(getattr(self.config, source), 'frame_id', '')
         body = self._bodies[source](capture_ns * 1e-9)
+        stamp_ns = start_ns
+        if source in self.lidars:
+            body = date(body, self.lidars[source].config.time_field, start_ns)
+            stamp_ns += round(self._header_sec(source) * 1e9)
         return SimpleNamespace(header=messages.header(stamp_ns, frame_id), **body)
 
     def prerender(self) -> Iterator[None]:
@@ -103,28 +126,71 @@ class Robot:
         t = capture_ns * 1e-9
         return self._loops[source].rendered_sec(t) if source in self._loops else t
 
-    def sweep(self, start_sec: float) -> Sweep:
+    def sweep(self, start_sec: float, source: str = 'lidar') -> Sweep:
         """Measure one sweep from scratch, with its truth."""
-        return self.lidar.sweep(self.world, self.path, start_sec)
+        return self.lidars[source].sweep(self.world, self.path, start_sec)
+
+    def mounted(self, source: str) -> Rigid:
+        """Where the frame of a sensor, or the base itself, is on the platform."""
+        config = getattr(self.config, source, None)
+        rpy = _OPTICAL if source == 'camera' else getattr(config, 'rpy', (0.0, 0.0, 0.0))
+        position = getattr(config, 'position', (0.0, 0.0, 0.0))
+        return Rigid(rotation_of(rpy), np.array(position))
+
+    def pose(self, frame: str, t: float | npt.NDArray[np.float64]) -> Rigid:
+        """Where `base`, or the frame of a sensor, is in the world at path times [] or [N]."""
+        base = Rigid(turned(self.path.yaw(t)), np.moveaxis(self.path.position(t), 0, -1))
+        return base.then(self.mounted(frame))
+
+    def true_points(
+        self, source: str, capture_ns: int, t_ref_ns: int, frame: str = BASE
+    ) -> npt.NDArray[np.float64]:
+        """
+        Points [N, 3] of the cloud measured at robot time `capture_ns`, without smear.
+
+        Each goes from where the sensor was when the point was measured into `frame` where that
+        is at robot time `t_ref_ns`; the order is that of the message.
+        """
+        start_sec = self.rendered_sec(source, capture_ns)
+        points = self.sweep(start_sec, source).points
+        local = np.stack([points[axis] for axis in 'xyz'], axis=-1).astype(np.float64)
+        world = self.pose(source, start_sec + points['time'].astype(np.float64)).of(local)
+        t_ref_sec = start_sec + (t_ref_ns - capture_ns) * 1e-9
+        return self.pose(frame, t_ref_sec).inverse().of(world)
 
     def _track(self, number: int) -> Iterator[tuple[int, int, int, bool]]:
-        config = getattr(self.config, SOURCES[number])
-        exposure_ns = round(self.lidar.sweep_sec * 1e9) if SOURCES[number] == 'lidar' else 0
-        for release in releases(config, [self.config.seed, number], exposure_ns):
+        source = SOURCES[number]
+        lidar = self.lidars.get(source)
+        exposure_ns = round(lidar.sweep_sec * 1e9) if lidar else 0
+        for release in releases(
+            getattr(self.config, source), [self.config.seed, number], exposure_ns
+        ):
             yield release.publish_ns, number, release.capture_ns, release.dropped
 
-    def _cloud(self, t: float) -> dict[str, Any]:
-        return messages.cloud_body(self.sweep(t))
+    def _header_sec(self, source: str) -> float:
+        lidar = self.lidars[source]
+        return STAMPS_AT[lidar.config.stamp_at] * lidar.sweep_sec
+
+    def _cloud(self, source: str, t: float) -> dict[str, Any]:
+        field = self.lidars[source].config.time_field
+        points = self.sweep(t, source).points
+        return messages.cloud_body(with_time_field(points, field, self._header_sec(source)))
 
     def _image(self, t: float) -> dict[str, Any]:
         return messages.image_body(self.camera.render(self.world, self.path, t))
 
     def _motion(self, t: float) -> dict[str, Any]:
         config = self.config.imu
-        # Noise is a function of seed and time alone, whatever was measured before.
-        random = np.random.default_rng([self.config.seed, len(SOURCES), max(0, round(t * 1e9))])
-        motion = self.imu.measure(self.path, t, random)
+        motion = self.imu.measure(self.path, t, self._noise(_IMU_NOISE, t))
         return messages.imu_body(motion, config.gyro_noise, config.accel_noise)
+
+    def _odometry(self, t: float) -> dict[str, Any]:
+        values = self.odometry.measure(self.path, t, self._noise(_ODOMETRY_NOISE, t))
+        return messages.odometry_body(values, self.config.odom)
 
     def _joints(self, t: float) -> dict[str, Any]:
         return messages.joints_body(joints_at(self.path, t))
+
+    def _noise(self, stream: int, t: float) -> np.random.Generator:
+        """Noise is a function of seed and time alone, whatever was measured before."""
+        return np.random.default_rng([self.config.seed, stream, max(0, round(t * 1e9))])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from robocache_ros.sim import ImuConfig, Path
 from robocache_ros.sim.imu import Imu
@@ -60,6 +61,25 @@ def test_noise_has_the_configured_deviation():
     assert gyro.std(axis=0) == pytest.approx([0.1] * 3, rel=0.1)
     assert accel.std(axis=0) == pytest.approx([0.5] * 3, rel=0.1)
     assert {m.orientation for m in noisy} == {exact.orientation}
+
+
+def test_the_bias_is_what_the_gyro_shows_of_a_robot_that_stands():
+    imu = Imu(ImuConfig(gyro_bias=(0.01, -0.02, 0.03)))
+    still = Path((0.0, 0.0), loop_sec=4.0, turns=0)
+    assert imu.measure(still, 1.0).angular_velocity == (0.01, -0.02, 0.03)
+    turning = imu.measure(CIRCLE, 1.0).angular_velocity
+    assert turning == pytest.approx((0.01, -0.02, 2 * np.pi / 4.0 + 0.03))
+
+
+def test_an_imu_that_is_turned_measures_the_same_motion_along_its_own_axes():
+    rpy = (0.4, -0.3, 2.0)
+    exact, seen = IMU.measure(ELLIPSE, 0.8), Imu(ImuConfig(rpy=rpy)).measure(ELLIPSE, 0.8)
+    mounted = Rotation.from_euler('xyz', rpy)
+    for name in ('angular_velocity', 'linear_acceleration'):
+        assert mounted.apply(getattr(seen, name)) == pytest.approx(getattr(exact, name))
+    in_world = Rotation.from_quat(exact.orientation) * mounted
+    error = in_world.inv() * Rotation.from_quat(seen.orientation)
+    assert error.magnitude() == pytest.approx(0.0, abs=1e-12)
 
 
 def test_wheels_roll_as_far_as_their_side_of_the_platform_drives():

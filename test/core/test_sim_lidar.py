@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
+from sim_world import off_surface
 
 from robocache_ros.sim import Box, LidarConfig, Path, World
 from robocache_ros.sim.lidar import POINT, Lidar
@@ -24,21 +28,6 @@ def in_world(sweep, path, position):
     x, y, z = (sweep.points[name].astype(np.float64) for name in 'xyz')
     turned = np.stack([np.cos(yaw) * x - np.sin(yaw) * y, np.sin(yaw) * x + np.cos(yaw) * y, z])
     return turned + place(path.position(t), yaw, position)
-
-
-def off_surface(world, points):
-    """Metres from the nearest surface of yard or boxes."""
-    (x0, y0, z0), (x1, y1, _) = world.yard.low, world.yard.high
-    x, y, z = points
-    gaps = [np.abs(z - z0), np.abs(x - x0), np.abs(x - x1), np.abs(y - y0), np.abs(y - y1)]
-    for box in world.boxes:
-        low, high = np.array(box.low)[:, None], np.array(box.high)[:, None]
-        outside = np.sqrt(
-            (np.maximum(0, np.maximum(low - points, points - high)) ** 2).sum(axis=0)
-        )
-        inside = np.minimum(points - low, high - points).min(axis=0)
-        gaps.append(np.where(inside > 0, inside, outside))
-    return np.min(gaps, axis=0)
 
 
 def test_rings_are_evenly_spread_between_lowest_and_highest():
@@ -68,6 +57,21 @@ def test_points_moved_by_the_true_pose_at_their_own_time_lie_on_the_world():
     points = in_world(sweep, MOVING, config.position)
     assert len(sweep.points) > 20000
     assert off_surface(world, points).max() < 1e-3
+
+
+@pytest.mark.parametrize('rpy', [(0.0, 0.0, 1.2), (0.3, -0.2, 2.5), (np.pi, 0.0, 0.0)])
+def test_a_lidar_that_is_turned_measures_the_same_world(rpy):
+    config, world = LidarConfig(rings=32, columns=360, rpy=rpy, position=(0.3, 0.2, 1.5)), World()
+    sweep = Lidar(config).sweep(world, MOVING, 0.4)
+    x, y, z = (sweep.points[name].astype(np.float64) for name in 'xyz')
+    turned = Rotation.from_euler('xyz', rpy).apply(np.stack([x, y, z], axis=1))
+    upright = {**dict(zip('xyz', turned.T, strict=True)), 'time': sweep.points['time']}
+    points = in_world(replace(sweep, points=upright), MOVING, config.position)
+    assert points.shape[1] > 8000
+    assert off_surface(world, points).max() < 1e-3
+    # The beams leave it as they leave one that stands upright.
+    elevation = np.degrees(np.arctan2(z, np.hypot(x, y)))
+    assert elevation == pytest.approx(-25.0 + sweep.points['ring'] * 40.0 / 31, abs=1e-4)
 
 
 def test_motion_smears_a_sweep_that_is_taken_for_one_instant():

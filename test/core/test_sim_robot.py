@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sim_world import off_surface
 
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import decode_image
@@ -21,6 +22,8 @@ from robocache_ros.sim import (
     ImuConfig,
     JointsConfig,
     LidarConfig,
+    OdometryConfig,
+    RearLidarConfig,
     Robot,
     RobotConfig,
 )
@@ -30,6 +33,7 @@ CONFIG = RobotConfig(
     lidar=LidarConfig(rings=8, columns=90),
     camera=CameraConfig(width=32, height=24),
 )
+TWO_LIDARS = replace(CONFIG, lidar_rear=RearLidarConfig(rate_hz=10.0, rings=8, columns=90))
 START_NS = 5_000_000_000
 
 
@@ -67,7 +71,7 @@ def test_messages_come_in_publish_order_at_their_rates():
     assert times == sorted(times)
     # A sweep comes out 0.102 s after its start, so the tenth is not yet there.
     counts = Counter(e.source for e in events)
-    assert counts == {'lidar': 9, 'camera': 30, 'imu': 400, 'joints': 100}
+    assert counts == {'lidar': 9, 'camera': 30, 'imu': 400, 'joints': 100, 'odom': 50}
 
 
 def test_stamps_are_the_start_plus_the_time_of_measurement():
@@ -167,4 +171,118 @@ def test_a_sensor_turned_off_sends_nothing_and_renders_nothing():
     config = replace(CONFIG, camera=replace(CONFIG.camera, rate_hz=0.0))
     robot = Robot(config)
     assert sum(1 for _ in robot.prerender()) == 30
-    assert {e.source for e in robot.events(0.5)} == {'lidar', 'imu', 'joints'}
+    assert {e.source for e in robot.events(0.5)} == {'lidar', 'imu', 'joints', 'odom'}
+
+
+def test_the_odometry_is_the_pose_and_the_twist_at_its_stamp():
+    robot = Robot(CONFIG)
+    message = latest(robot, 'odom')
+    t = (stamp_ns(message.header) - START_NS) * 1e-9
+    assert t == pytest.approx(0.48)
+    assert (message.header.frame_id, message.child_frame_id) == ('odom', 'base_link')
+    x, y, z = robot.path.position(t)
+    at = message.pose.pose.position
+    assert (at.x, at.y, at.z) == pytest.approx((x, y, z))
+    q = message.pose.pose.orientation
+    assert 2 * np.arctan2(q.z, q.w) % (2 * np.pi) == pytest.approx(robot.path.yaw(t))
+    linear, angular = message.twist.twist.linear, message.twist.twist.angular
+    # It looks where it drives.
+    assert linear.x == pytest.approx(np.hypot(*robot.path.velocity(t)[:2]))
+    assert (linear.y, linear.z) == pytest.approx((0.0, 0.0), abs=1e-12)
+    assert (angular.x, angular.y, angular.z) == (0.0, 0.0, robot.path.yaw_rate(t))
+    assert len(message.pose.covariance) == len(message.twist.covariance) == 36
+
+
+def test_noise_of_the_odometry_is_that_of_its_covariance_and_of_the_seed():
+    noisy = replace(CONFIG, odom=OdometryConfig(position_noise=0.1, yaw_noise=0.2))
+    message = latest(Robot(noisy), 'odom')
+    assert np.diag(message.pose.covariance.reshape(6, 6)) == pytest.approx(
+        [0.01, 0.01, 0, 0, 0, 0.04]
+    )
+    position = flat(message.pose.pose.position)
+    assert position != flat(latest(Robot(CONFIG), 'odom').pose.pose.position)
+    assert position == flat(latest(Robot(noisy), 'odom').pose.pose.position)
+    other = latest(Robot(replace(noisy, seed=1)), 'odom')
+    assert position != flat(other.pose.pose.position)
+
+
+def test_the_rear_lidar_is_off_until_it_has_a_rate():
+    assert 'lidar_rear' not in {e.source for e in Robot(CONFIG).events(0.5)}
+    robot = Robot(TWO_LIDARS)
+    clouds = [e for e in robot.events(0.5, START_NS) if e.source == 'lidar_rear']
+    assert [stamp_ns(e.message.header) - START_NS for e in clouds] == [
+        37_000_000,
+        137_000_000,
+        237_000_000,
+        337_000_000,
+    ]
+    assert {e.message.header.frame_id for e in clouds} == {'lidar_rear'}
+    assert clouds[0].publish_ns - START_NS == 37_000_000 + 102_000_000
+
+
+@pytest.mark.parametrize('source', ['lidar', 'lidar_rear'])
+def test_true_points_lie_on_the_world_and_those_of_the_message_do_not(source):
+    robot = Robot(TWO_LIDARS)
+    capture_ns, t_ref_ns = 237_000_000, 330_000_000
+    if source == 'lidar':
+        capture_ns = 200_000_000
+    true = robot.true_points(source, capture_ns, t_ref_ns)
+    base = robot.pose('base', t_ref_ns * 1e-9)
+    assert off_surface(robot.world, base.of(true).T).max() < 1e-3
+    view = decode_cloud(robot.message(source, capture_ns, capture_ns))
+    smeared = base.then(robot.mounted(source)).of(np.stack(view.xyz(), axis=1).astype(float))
+    assert view.n == len(true) > 400
+    assert off_surface(robot.world, smeared.T).max() > 0.3
+
+
+def test_a_robot_that_turns_on_the_spot_turns_its_points_back_by_hand():
+    # Half a turn a second, to the left; the sweep begins at the rear and takes 0.1 s.
+    config = replace(CONFIG, semi_axes=(0.0, 0.0), loop_sec=2.0)
+    robot = Robot(replace(config, lidar=replace(CONFIG.lidar, position=(0.0, 0.0, 1.6))))
+    true = robot.true_points('lidar', 0, 100_000_000)
+    points = robot.sweep(0.0).points
+    left = np.pi * (points['time'].astype(np.float64) - 0.1)  # yaw then, seen from the end
+    x, y = points['x'].astype(np.float64), points['y'].astype(np.float64)
+    assert true[:, 0] == pytest.approx(np.cos(left) * x - np.sin(left) * y, abs=1e-9)
+    assert true[:, 1] == pytest.approx(np.sin(left) * x + np.cos(left) * y, abs=1e-9)
+    assert true[:, 2] == pytest.approx(points['z'] + 1.6, abs=1e-6)
+
+
+def test_true_points_are_also_told_in_the_frame_of_a_sensor():
+    robot = Robot(TWO_LIDARS)
+    in_base = robot.true_points('lidar', 0, 50_000_000)
+    in_rear = robot.true_points('lidar', 0, 50_000_000, 'lidar_rear')
+    assert robot.mounted('lidar_rear').of(in_rear) == pytest.approx(in_base)
+    assert robot.mounted('lidar_rear').position == pytest.approx([-0.4, 0.1, 0.7])
+
+
+def test_a_camera_looks_ahead_with_its_z_axis():
+    mounted = Robot(CONFIG).mounted('camera')
+    ahead, right, down = np.eye(3)[2], np.eye(3)[0], np.eye(3)[1]
+    assert mounted.of(ahead) == pytest.approx([1.3, 0.0, 1.2])
+    assert mounted.of(right) == pytest.approx([0.3, -1.0, 1.2])
+    assert mounted.of(down) == pytest.approx([0.3, 0.0, 0.2])
+
+
+@pytest.mark.parametrize(('stamp_at', 'later'), [('start', 0), ('middle', 50), ('end', 100)])
+def test_the_header_stamps_start_middle_or_end_of_the_sweep(stamp_at, later):
+    robot = Robot(replace(CONFIG, lidar=replace(CONFIG.lidar, stamp_at=stamp_at)))
+    message = latest(robot, 'lidar')
+    assert stamp_ns(message.header) == START_NS + (300 + later) * 1_000_000
+    # Counted from the header, the first point has always the same time.
+    first = decode_cloud(message).column('time')[0]
+    assert first == pytest.approx(-later * 1e-3, abs=1e-9)
+
+
+def test_absolute_times_are_those_of_the_message_though_sweeps_are_rendered_once():
+    lidar = replace(CONFIG.lidar, time_field='timestamp', stamp_at='end')
+    robot = Robot(replace(CONFIG, lidar=lidar))
+    since = robot.sweep(0.3).points['time']
+    for loop, start_ns in enumerate((1_700_000_000 * 10**9, 1_700_000_003 * 10**9)):
+        capture_ns = 300_000_000 + loop * 3_000_000_000
+        message = robot.message('lidar', capture_ns, start_ns)
+        assert stamp_ns(message.header) == start_ns + 100_000_000
+        view = decode_cloud(message)
+        # A float64 of seconds since the epoch has steps of 2.4e-7 s.
+        assert view.column('timestamp') - start_ns * 1e-9 == pytest.approx(since, abs=3e-7)
+        assert np.array_equal(view.column('x'), robot.sweep(0.3).points['x'])

@@ -29,6 +29,7 @@ from robocache_ros.sim.config import (
     ImuConfig,
     JointsConfig,
     LidarConfig,
+    OdometryConfig,
     RobotConfig,
 )
 from robocache_ros.sim.robot import Robot
@@ -249,6 +250,7 @@ def simulated(seed):
             camera=CameraConfig(width=80, height=60, prerender=0),
             imu=ImuConfig(rate_hz=100.0),
             joints=JointsConfig(rate_hz=0.0),
+            odom=OdometryConfig(rate_hz=0.0),
         )
     )
     for event in robot.events(0.52):
