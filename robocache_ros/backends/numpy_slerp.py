@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.samples import FloatArray
 
 _Float64Array = npt.NDArray[np.float64]
+_Number = TypeVar('_Number', float, _Float64Array)
 
 # atan(x) = x * (A0 + A1 x^2 + A2 x^4 ...) to x^21, for x <= tan(pi / 16)
 ATAN = (
@@ -52,14 +55,16 @@ def slerp(first: FloatArray, second: FloatArray, weight: FloatArray) -> FloatArr
     return np.ascontiguousarray(mixed.T, np.float32)
 
 
-def slerp_columns(q0: _Float64Array, q1: _Float64Array, weight: FloatArray) -> _Float64Array:
+def slerp_columns(
+    q0: _Float64Array, q1: _Float64Array, weight: FloatArray | _Float64Array
+) -> _Float64Array:
     """Interpolate whole columns [4, n] in float64; `slerp` rounds this to float32."""
     w = weight.astype(np.float64)
     q1 = q1 * np.where(_pairwise(q0 * q1) < 0.0, -1.0, 1.0)
     theta = 2.0 * _atan(_norm(q1 - q0) / _norm(q1 + q0))
     # sin(0) / sin(0) has no value; its limit is the weights themselves.
     parts = np.stack((1.0 - w, w))  # [2, n]
-    parts = np.where(theta == 0.0, parts, _odd(parts * theta, SIN))
+    parts = np.where(theta == 0.0, parts, odd_series(parts * theta, SIN))
     mixed: _Float64Array = parts[0] * q0 + parts[1] * q1
     mixed /= _norm(mixed)
     return mixed
@@ -85,10 +90,10 @@ def _atan(ratio: _Float64Array) -> _Float64Array:
     """Arc tangent for 0..1: two halvings of the angle, then the series."""
     for _ in range(2):
         ratio = ratio / (1.0 + np.sqrt(1.0 + ratio * ratio))
-    return 4.0 * _odd(ratio, ATAN)
+    return 4.0 * odd_series(ratio, ATAN)
 
 
-def _odd(x: _Float64Array, coefficients: tuple[float, ...]) -> _Float64Array:
+def odd_series(x: _Number, coefficients: tuple[float, ...]) -> _Number:
     """Sum x * (c0 + c1 x^2 + c2 x^4 ...) by Horner, a rounding after every operation."""
     square = x * x
     total = square * coefficients[-1]

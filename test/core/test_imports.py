@@ -28,6 +28,7 @@ LAYERS = {
     'codec': {'codec', 'points'},
     'config': {'config', 'launch_overrides'},
     'backends': {'backends', 'batch', 'cloud_features'},
+    'motion': {'motion'},
     'schema': {'schema'},
     'timeline': {'timeline'},
     'pipeline': {'assembly', 'pipeline', 'api', 'reading', 'pairing', 'decoding', 'replay'},
@@ -38,7 +39,7 @@ LAYERS = {
 MAY_IMPORT_ROS = LAYERS['ros'] | {'demo'}
 ROS = {
     'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
-    'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
+    'nav_msgs', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs', 'tf2_msgs',
 }  # fmt: skip
 # What else there is, and who may import it: inside a function, so that all else runs without it.
 OPTIONAL = {

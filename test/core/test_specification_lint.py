@@ -17,7 +17,13 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / 'robocache_ros'
 FILES = sorted(
     path
-    for pattern in ('backends/numpy_*.py', 'grid.py', 'cloud_features.py', 'batch.py')
+    for pattern in (
+        'backends/numpy_*.py',
+        'motion/*.py',
+        'grid.py',
+        'cloud_features.py',
+        'batch.py',
+    )
     for path in PACKAGE.glob(pattern)
 )
 
