@@ -5,17 +5,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from robocache_ros.codec.cloud import decode_cloud
+from robocache_ros.codec.cloud import CloudView, decode_cloud
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.joints import joint_decoder
-from robocache_ros.config import CloudSource, JointStateSource, SourceConfig
+from robocache_ros.codec.point_clock import PointClock, Tell, Untimed
+from robocache_ros.config import CloudSource, DeskewConfig, JointStateSource, SourceConfig
 
 # Source type -> decoder, where it does not depend on the parameters of the source.
 _PLAIN: dict[str, Callable[[Any], Any]] = {'image': decode_image, 'imu': decode_imu}
+
+
+class Decoder:
+    """Makes samples of the messages of one source: when they were taken, and what they hold."""
+
+    def __init__(
+        self, source: SourceConfig, deskew: DeskewConfig, tell: Tell | None = None
+    ) -> None:
+        """`tell` is told how the times of points are read; see `PointClock`."""
+        self.point_clock = _point_clock(source, deskew, tell)
+        self._decode = decoder_of(source)
+        self._offset_ns = source.time_offset_ns
+        self._deskew_to = deskew.to
+
+    def __call__(self, message: Any, stamp_ns: int) -> tuple[int, Any]:
+        """
+        Return the time of the sample in ns, and the payload of `Pipeline.push`.
+
+        `stamp_ns`: of the header, or whatever else the source is stamped by. A cloud whose points
+        have times is of the time that `deskew.to` names. Raises Rejected.
+        """
+        payload = self._decode(message)
+        t_ns = stamp_ns + self._offset_ns
+        if self.point_clock is None:
+            return t_ns, payload
+        cloud = self._timed(self.point_clock, payload, stamp_ns)
+        if cloud.times is not None:
+            ends_ns = {'start': cloud.times.first_ns, 'end': cloud.times.last_ns}
+            t_ns = ends_ns.get(self._deskew_to, t_ns)
+        return t_ns, cloud
+
+    def _timed(self, clock: PointClock, cloud: CloudView, stamp_ns: int) -> CloudView:
+        """Return the cloud with the times of its points, or with a note why it has none."""
+        try:
+            times = clock.read(cloud, stamp_ns)
+        except Untimed as untimed:
+            return replace(cloud, notes={**cloud.notes, untimed.reason: 1})
+        return replace(cloud, times=times and times.shifted(self._offset_ns))
 
 
 def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:
@@ -25,3 +65,17 @@ def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:
     if isinstance(source, JointStateSource):
         return joint_decoder(source.joints, source.interfaces)
     return _PLAIN[source.type]
+
+
+def _point_clock(
+    source: SourceConfig, deskew: DeskewConfig, tell: Tell | None
+) -> PointClock | None:
+    """Return what tells the times of points; None where nobody wants them, for that costs."""
+    if not isinstance(source, CloudSource) or source.point_time == 'none':
+        return None
+    if source.point_time == 'auto' and not deskew.active:
+        return None
+    stamp_at = source.stamp_at
+    if stamp_at == 'auto' and source.stamp == 'receive':
+        stamp_at = 'end'  # of a sweep that was over when it arrived
+    return PointClock(source.name, source.point_time, source.point_time_unit, stamp_at, tell)

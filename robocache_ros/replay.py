@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
-from robocache_ros.decoding import decoder_of
+from robocache_ros.decoding import Decoder
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Rejected
 from robocache_ros.samples import Frame
@@ -31,7 +31,7 @@ def replay(
         namespace: of the node, for the relative topics of its sources.
     """
     sources = {
-        _full(source.topic, namespace): (source, decoder_of(source))
+        _full(source.topic, namespace): (source, Decoder(source, pipeline.config.deskew))
         for source in pipeline.config.sources
     }
     now_ns = None
@@ -52,12 +52,12 @@ def _push(
     received_ns: int,
     message: Any,
     source: SourceConfig,
-    decode: Callable[[Any], Any],
+    decode: Decoder,
 ) -> None:
     try:
-        by_header = source.stamp == 'header'
-        t_ns = (stamp_ns(message.header) if by_header else received_ns) + source.time_offset_ns
-        pipeline.push(received_ns, source.name, t_ns, decode(message), message.header.frame_id)
+        header_ns = stamp_ns(message.header) if source.stamp == 'header' else received_ns
+        t_ns, sample = decode(message, header_ns)
+        pipeline.push(received_ns, source.name, t_ns, sample, message.header.frame_id)
     except Rejected as rejected:
         pipeline.reject(source.name, rejected.reason)
 

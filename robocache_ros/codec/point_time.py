@@ -26,3 +26,10 @@ class PointTimes(NamedTuple):
         since = (values.astype(np.float64) - self.zero) * self.scale
         times: IntArray = self.zero_ns + np.rint(since).astype(np.int64)
         return times
+
+    def shifted(self, by_ns: int) -> PointTimes:
+        """Return the same, all of it so much later."""
+        zero_ns, first_ns, last_ns = (
+            at_ns + by_ns for at_ns in (self.zero_ns, self.first_ns, self.last_ns)
+        )
+        return self._replace(zero_ns=zero_ns, first_ns=first_ns, last_ns=last_ns)

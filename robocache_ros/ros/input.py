@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import ConfigError, SourceConfig
-from robocache_ros.decoding import decoder_of
+from robocache_ros.decoding import Decoder
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.ros.events import (
@@ -83,7 +83,7 @@ class Input:
         self._on_sample = on_sample
         self._message_type = MESSAGES[source.type]
         self.type_name = _type_name(self._message_type)
-        self._decode = decoder_of(source)
+        self._decode = Decoder(source, pipeline.config.deskew, self._tell)
         self.told: set[str] = set()  # keys of the reasons that the log has named
         self._rejecting = False
         self.topic = node.resolve_topic_name(source.topic)
@@ -98,6 +98,12 @@ class Input:
         """Reliability in effect, and whether it was chosen here."""
         name = self._reliability.name.lower()
         return f'{name} (auto)' if self._policy == 'auto' else name
+
+    @property
+    def point_time(self) -> str:
+        """How the times of points are read; '' where they are not, or not known yet."""
+        clock = self._decode.point_clock
+        return clock.describe() if clock is not None else ''
 
     def look(self) -> None:
         """Look up the publishers and subscribe as suits them."""
@@ -164,8 +170,7 @@ class Input:
             return
         arrival_ns = time.monotonic_ns()
         try:
-            t_ns = self._time_of(message)
-            sample = self._decode(message)
+            t_ns, sample = self._decode(message, self._stamp_of(message))
             self._pipeline.push(
                 arrival_ns, self.source.name, t_ns, sample, message.header.frame_id
             )
@@ -179,13 +184,21 @@ class Input:
         else:
             self._recovered()
 
-    def _time_of(self, message: Any) -> int:
+    def _stamp_of(self, message: Any) -> int:
         if self.source.stamp == 'header':
-            return stamp_ns(message.header) + self.source.time_offset_ns
+            return stamp_ns(message.header)
         now_ns = self._node.get_clock().now().nanoseconds
         if now_ns == 0:
             raise Rejected(Reason.STAMP_UNSET, 'use_sim_time is set, and /clock is silent')
-        return int(now_ns) + self.source.time_offset_ns
+        return int(now_ns)
+
+    def _tell(self, reason: Reason | None, sentence: str) -> None:
+        """Log what was found out about the source, or why something of it can not be used."""
+        if reason is None:
+            self._node.get_logger().info(sentence)
+        else:
+            self.told.add(reason.key)
+            self._node.get_logger().warning(sentence)
 
     def _complain(self, rejected: Rejected) -> None:
         """Warn about the first message of each reason; diagnostics count the others."""

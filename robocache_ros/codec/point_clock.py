@@ -1,0 +1,334 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which field of a cloud tells the time of its points, in which unit, counted from where.
+
+No two drivers agree, and a wrong guess bends every cloud. So values have to look like one sweep
+around the stamp of the header; where they do not, nothing is guessed. See docs/point_time.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from robocache_ros.codec.buffers import shown
+from robocache_ros.codec.cloud import XYZ, CloudView
+from robocache_ros.codec.point_time import PointTimes
+from robocache_ros.reasons import Reason
+from robocache_ros.samples import AnyArray
+
+# Names that drivers give to the time of a point, in the order in which they are tried.
+FIELD_NAMES = (
+    'time',
+    't',
+    'timestamp',
+    'offset_time',
+    'time_stamp',
+    'timestamps',
+    'stamps',
+    'point_time',
+    'time_offset',
+    'stamp',
+    'relative_time',
+)
+UNITS_NS = {'s': 1_000_000_000, 'ms': 1_000_000, 'us': 1_000, 'ns': 1}
+
+# A sweep lasts from 2 ms to 1.5 s. That is a factor below 1000: values fit one unit, or none.
+_SHORTEST_NS = 2_000_000
+_LONGEST_NS = 1_500_000_000
+_FARTHEST_NS = 1_500_000_000  # of a point from the stamp of its header
+_PERIODS = 2  # that a sweep may last: stamps jitter, and sweeps may overlap
+_FIRST_PERIOD_NS = 250_000_000  # until a second cloud tells the period
+_PERIODS_KEPT = 32
+_MANY = 1000  # points; fewer may be what a filter has left of a sweep, as short as it likes
+_NEAR = 0.1  # of a sweep
+_LARGEST = 2.0**64  # in any unit
+
+# Is told a sentence, and the reason that it is about; None where all is well.
+Tell = Callable[['Reason | None', str], None]
+
+_log = logging.getLogger(__name__)
+
+
+class Untimed(Exception):
+    """The points of a cloud have no times that could be trusted: why, and in numbers."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f'{reason.key}: {detail}')
+        self.reason = reason
+        self.detail = detail
+
+
+class PointClock:
+    """
+    The times of the points of one source.
+
+    The first cloud that leaves no doubt decides how they are read, for good; later ones have to
+    fit.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        field: str = 'auto',
+        unit: str = 'auto',
+        stamp_at: str = 'auto',
+        tell: Tell | None = None,
+    ) -> None:
+        """
+        Know nothing yet but what is configured.
+
+        Args:
+            source: its name, for what is told.
+            field: name of the field, or `auto`.
+            unit: `s`, `ms`, `us`, `ns`, or `auto`.
+            stamp_at: the point that headers stamp: `start`, `middle`, `end`, or `auto`.
+            tell: is told the decision, and the first cloud of each reason to have no times.
+        """
+        self._source = source
+        self._field, self._unit, self._stamp_at = field, unit, stamp_at
+        self._tell = tell or _tell_log
+        self._told: set[Reason] = set()
+        self._stamps: deque[int] = deque(maxlen=_PERIODS_KEPT + 1)
+        self._reading: _Reading | None = None
+        self._description = ''
+
+    def describe(self) -> str:
+        """Return how times are read, as a clause; '' as long as that is not decided."""
+        return self._description
+
+    def read(self, cloud: CloudView, stamp_ns: int) -> PointTimes | None:
+        """
+        Return the times of the points of a cloud with this header stamp; None without points.
+
+        The first and the last are those of all points, with and without a place, unless that
+        leaves a doubt: what was not measured may have any time. Raises Untimed.
+        """
+        self._stamps.append(stamp_ns)
+        if cloud.n == 0:
+            return None
+        try:
+            try:
+                return self._read(cloud, stamp_ns, None)
+            except Untimed as trouble:
+                if trouble.reason is not Reason.POINT_TIME_DOUBT:
+                    raise
+            placed = _placed(cloud)
+            return self._read(cloud, stamp_ns, placed) if placed.any() else None
+        except Untimed as trouble:
+            self._complain(trouble)
+            raise
+
+    def _read(self, cloud: CloudView, stamp_ns: int, placed: AnyArray | None) -> PointTimes:
+        """Read the first field that has times; `placed`, bool [n]: which points count, or all."""
+        names = list(self._names(cloud))
+        if not names:
+            raise Untimed(Reason.POINT_TIME_MISSING, self._lacking(cloud))
+        troubles = []
+        for name in names:
+            try:
+                return self._times(_Values.of(cloud, name, placed), stamp_ns)
+            except Untimed as trouble:
+                troubles.append(trouble)
+        raise next((one for one in troubles if one.reason is Reason.POINT_TIME_DOUBT), troubles[0])
+
+    def _names(self, cloud: CloudView) -> Iterator[str]:
+        """Yield the fields that may hold times, as the cloud spells them."""
+        named = self._reading.field if self._reading else self._field
+        spelled = {name.lower(): name for name in cloud.fields}
+        spelled.update((name, name) for name in cloud.fields)
+        for name in FIELD_NAMES if named == 'auto' else (named,):
+            about = cloud.fields.get(spelled.get(name, ''))
+            if about is not None and about.count == 1 and about.dtype.kind in 'iuf':
+                yield spelled[name]
+
+    def _lacking(self, cloud: CloudView) -> str:
+        wanted = 'that looks like it' if self._field == 'auto' else f'{self._field!r}'
+        names = ', '.join(shown(name) for name in list(cloud.fields)[:8])
+        return f'no field {wanted} with one number per point among {names}'
+
+    def _times(self, values: _Values, stamp_ns: int) -> PointTimes:
+        reading = self._reading or self._understand(values, stamp_ns)
+        times = reading.times(values, stamp_ns)
+        self._check(values, times, stamp_ns)
+        if self._reading is None:
+            self._reading = reading
+            self._description = _described(reading, values, times, stamp_ns)
+            self._tell(None, self._decision())
+        return times
+
+    def _understand(self, values: _Values, stamp_ns: int) -> _Reading:
+        """Find out how the values of a field are to be read."""
+        if values.low == values.high:
+            raise Untimed(
+                Reason.POINT_TIME_MISSING, f'`{values.field}` is {values.low:.15g} in all points'
+            )
+        unit = self._unit if self._unit != 'auto' else self._unit_of(values)
+        zero = self._stamp_at if self._stamp_at != 'auto' else _zero_of(values, unit, stamp_ns)
+        return _Reading(values.field, unit, zero)
+
+    def _unit_of(self, values: _Values) -> str:
+        """Return the unit in which the values last as long as a sweep; integers are no seconds."""
+        span, longest_ns = values.high - values.low, self._longest_ns()
+        for unit, scale in UNITS_NS.items():
+            fits = _SHORTEST_NS <= span * scale <= longest_ns
+            if fits and (unit != 's' or not values.integer):
+                return unit
+        raise _doubt(
+            values, f'which in no unit is a sweep of {_ms(_SHORTEST_NS)} to {_ms(longest_ns)}'
+        )
+
+    def _check(self, values: _Values, times: PointTimes, stamp_ns: int) -> None:
+        span_ns, longest_ns = times.last_ns - times.first_ns, self._longest_ns()
+        farthest_ns = max(abs(times.first_ns - stamp_ns), abs(times.last_ns - stamp_ns))
+        if span_ns > longest_ns:
+            raise _doubt(
+                values, f'which is {_ms(span_ns)}, and a sweep lasts {_ms(longest_ns)} at most'
+            )
+        if span_ns < _SHORTEST_NS and values.points >= _MANY:
+            raise _doubt(
+                values,
+                f'which is {_ms(span_ns)}, and a sweep lasts {_ms(_SHORTEST_NS)} at least',
+            )
+        if farthest_ns > _FARTHEST_NS:
+            raise _doubt(values, f'which is up to {farthest_ns * 1e-9:.1f} s from the header')
+
+    def _longest_ns(self) -> int:
+        """Return how long a sweep may last: a bit more than from one to the next."""
+        stamps = list(self._stamps)
+        steps = [b - a for a, b in zip(stamps[:-1], stamps[1:], strict=True) if b > a]
+        period_ns = int(median(steps)) if steps else _FIRST_PERIOD_NS
+        return min(_PERIODS * period_ns, _LONGEST_NS)
+
+    def _decision(self) -> str:
+        name = self._source
+        return (
+            f'{name}: the time of each point is {self._description}. If that is wrong, set '
+            f'{name}.point_time, {name}.point_time_unit or {name}.stamp_at.'
+        )
+
+    def _complain(self, trouble: Untimed) -> None:
+        if trouble.reason in self._told:
+            return
+        self._told.add(trouble.reason)
+        self._tell(
+            trouble.reason,
+            f'{self._source}: a cloud without times of its points ({trouble.reason.key}: '
+            f'{trouble.detail}). {trouble.reason.fix} Said once, counted in /diagnostics.',
+        )
+
+
+class _Values(NamedTuple):
+    """The values of a field in one cloud, in its own unit."""
+
+    field: str
+    dtype: np.dtype[np.generic]
+    points: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, cloud: CloudView, field: str, placed: AnyArray | None) -> _Values:
+        column = cloud.column(field)
+        if placed is not None:
+            column = column[placed]
+        with np.errstate(invalid='ignore'):
+            low, high = float(column.min()), float(column.max())
+        values = cls(field, column.dtype, len(column), low, high)
+        if not (abs(low) <= _LARGEST and abs(high) <= _LARGEST):  # a NaN neither
+            raise _doubt(values, 'which is no time')
+        return values
+
+    @property
+    def integer(self) -> bool:
+        return self.dtype.kind != 'f'
+
+
+class _Reading(NamedTuple):
+    """How the values of a field are read."""
+
+    field: str
+    unit: str
+    zero: str  # header, epoch; or the point that headers stamp: start, middle, end
+
+    def times(self, values: _Values, stamp_ns: int) -> PointTimes:
+        low, high, scale = values.low, values.high, UNITS_NS[self.unit]
+        zero = {
+            'header': 0.0,
+            'epoch': low,
+            'start': low,
+            'middle': low + (high - low) / 2,
+            'end': high,
+        }[self.zero]
+        zero_ns = _exact_ns(zero, scale) if self.zero == 'epoch' else stamp_ns
+        first_ns, last_ns = (zero_ns + round((end - zero) * scale) for end in (low, high))
+        return PointTimes(self.field, float(scale), zero, zero_ns, first_ns, last_ns)
+
+
+def _placed(cloud: CloudView) -> AnyArray:
+    """Tell which points have finite coordinates, bool [n]."""
+    x, y, z = (np.isfinite(cloud.column(axis)) for axis in XYZ)
+    return x & y & z
+
+
+def _zero_of(values: _Values, unit: str, stamp_ns: int) -> str:
+    """Tell what the values count from, so that the header lies in the sweep or close to it."""
+    scale = UNITS_NS[unit]
+    low_ns, high_ns = values.low * scale, values.high * scale
+    off_ns = {
+        zero: max(low_ns - zero_ns, zero_ns - high_ns, 0.0)
+        for zero, zero_ns in (('header', 0), ('epoch', stamp_ns))
+    }
+    if max(off_ns.values()) <= high_ns - low_ns:
+        raise _doubt(values, 'which may count from the header, or like it from a zero just passed')
+    if min(off_ns.values()) > _FARTHEST_NS:
+        raise _doubt(
+            values,
+            f'which in {unit} is on another clock, {off_ns["epoch"] * 1e-9:.1f} s from the header',
+        )
+    return min(off_ns, key=lambda zero: off_ns[zero])
+
+
+def _exact_ns(value: float, scale: int) -> int:
+    """Return value x scale without losing the nanoseconds of a time since the epoch."""
+    whole = math.floor(value)
+    return whole * scale + round((value - whole) * scale)
+
+
+def _described(reading: _Reading, values: _Values, times: PointTimes, stamp_ns: int) -> str:
+    since = {'header': 'from the header', 'epoch': 'from the zero of the header'}
+    counted = since.get(reading.zero, f'so that the header stamps the {reading.zero}')
+    return (
+        f'`{reading.field}` ({values.dtype.name}, {reading.unit}, counted {counted}): a sweep of '
+        f'{_ms(times.last_ns - times.first_ns)}, with the stamp of the header '
+        f'{_place(times, stamp_ns)}'
+    )
+
+
+def _place(times: PointTimes, stamp_ns: int) -> str:
+    """Say where in a sweep the header lies."""
+    after_ns, span_ns = stamp_ns - times.first_ns, times.last_ns - times.first_ns
+    for place, share in (('start', 0.0), ('middle', 0.5), ('end', 1.0)):
+        if abs(after_ns - share * span_ns) <= _NEAR * span_ns:
+            return f'at its {place}'
+    return f'{_ms(abs(after_ns))} {"after" if after_ns > 0 else "before"} its start'
+
+
+def _doubt(values: _Values, why: str) -> Untimed:
+    said = f'`{values.field}` goes from {values.low:.15g} to {values.high:.15g}, {why}'
+    return Untimed(Reason.POINT_TIME_DOUBT, said)
+
+
+def _ms(ns: int) -> str:
+    return f'{ns * 1e-6:.6g} ms'
+
+
+def _tell_log(reason: Reason | None, sentence: str) -> None:
+    _log.log(logging.INFO if reason is None else logging.WARNING, '%s', sentence)
