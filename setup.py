@@ -21,6 +21,8 @@ ROS = [
     'ros-rmw-fastrtps-cpp==9.3.3',
     'ros-builtin-interfaces==2.3.0',
     'ros-diagnostic-msgs==5.5.1',
+    'ros-geometry-msgs==5.5.1',
+    'ros-nav-msgs==5.5.1',
     'ros-rcl-interfaces==2.3.0',
     'ros-rosgraph-msgs==2.3.0',
     'ros-sensor-msgs==5.5.1',

@@ -30,8 +30,8 @@ COMMANDS = {
 }
 
 ROS_PACKAGES = {
-    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'lifecycle_msgs', 'rcl_interfaces',
-    'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
+    'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
+    'nav_msgs', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
 }  # fmt: skip
 NO_ROS = (
     'robocache {command} needs ROS 2: {cause}. Source an installation '

@@ -15,6 +15,7 @@ from typing import Any
 
 import rclpy
 from builtin_interfaces.msg import Time
+from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
@@ -28,6 +29,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, PointField, TimeReference
 
 from robocache_ros.ros.arguments import check_only_ros
+from robocache_ros.ros.sim_frames import SimFrames
 from robocache_ros.sim import Robot, RobotConfig, Shot
 from robocache_ros.sim.config import Setting, like, settings
 
@@ -37,6 +39,8 @@ TOPICS = {  # source -> type, topic, queue depth
     'camera': (Image, 'camera/image', 5),
     'imu': (Imu, 'imu/data', 200),
     'joints': (JointState, 'joint_states', 200),
+    'odom': (Odometry, 'odom', 200),
+    'lidar_rear': (PointCloud2, 'lidar_rear/points', 5),
 }
 RELIABILITY = {
     'reliable': ReliabilityPolicy.RELIABLE,
@@ -48,6 +52,7 @@ NODE_SETTINGS = (
     # Not best effort, as many drivers are: Fast DDS without a profile of its own loses every best
     # effort message above 512 KiB between processes, and the first impression would be no clouds.
     Setting('reliability', 'reliable', 'QoS of the sensor topics: reliable or best_effort'),
+    Setting('publish_tf', False, 'Publish /tf and /tf_static, where tf2_msgs is installed'),
     Setting('publish_clock', False, 'Publish /clock and stamp in simulated time'),
     Setting('clock_loop_sec', 0.0, 'Simulated time jumps back to its start this often; 0: never'),
 )
@@ -59,7 +64,8 @@ BEHIND_NS = SECOND_NS  # a sensor does not send seconds of old data in one burst
 
 class SimNode(Node):
     """
-    Publishes lidar/points, camera/image, imu/data, joint_states, and sim/sent for each message.
+    Publishes lidar/points, camera/image, imu/data, joint_states, odom, if asked for a second
+    LiDAR and /tf, and sim/sent for each message.
 
     One timer, always set to what is due next; before all else it renders what is reused.
     `finished` is done when `duration_sec` is over.
@@ -83,6 +89,7 @@ class SimNode(Node):
                 self._outputs[source] = self.create_publisher(kind, topic, qos)
                 self._messages[source] = kind()
         self._sent_output = self.create_publisher(TimeReference, 'sim/sent', 1000)
+        self._frames = SimFrames.of(self, self.robot) if own['publish_tf'] else None
         if own['publish_clock']:
             self._clock_output = self.create_publisher(ClockMessage, '/clock', 10)
 
@@ -163,6 +170,8 @@ class SimNode(Node):
         _fill(message, self.robot.message(shot.source, shot.capture_ns, stamp_ns))
         sent_ns = time.monotonic_ns()
         self._outputs[shot.source].publish(message)
+        if shot.source == 'odom' and self._frames is not None:
+            self._frames.moved(message)
         sent = TimeReference(source=shot.source, time_ref=_time(sent_ns))
         sent.header.stamp = message.header.stamp
         sent.header.frame_id = shot.source

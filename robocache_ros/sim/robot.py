@@ -20,9 +20,9 @@ from robocache_ros.sim.imu import Imu
 from robocache_ros.sim.joints import joints_at
 from robocache_ros.sim.lidar import Lidar, Sweep
 from robocache_ros.sim.loop import Loop
-from robocache_ros.sim.odometry import Odometry
+from robocache_ros.sim.odometry import Odometry, Triple
 from robocache_ros.sim.path import Path
-from robocache_ros.sim.rigid import Rigid, rotation_of, turned
+from robocache_ros.sim.rigid import Angles, Rigid, rotation_of, turned
 from robocache_ros.sim.time_field import STAMPS_AT, date, with_time_field
 from robocache_ros.sim.timing import releases
 from robocache_ros.sim.world import World
@@ -30,6 +30,7 @@ from robocache_ros.sim.world import World
 LIDARS = ('lidar', 'lidar_rear')
 BASE = 'base'  # the frame of the platform, among those of the sensors
 _IMU_NOISE, _ODOMETRY_NOISE = 4, 5  # numbers of their random streams
+_ZERO = (0.0, 0.0, 0.0)
 _OPTICAL = (-np.pi / 2, 0.0, -np.pi / 2)  # z ahead, x right, y down
 START_NS = 1_000_000_000_000  # stamp of robot time 0 for those without a clock of their own
 
@@ -130,11 +131,15 @@ class Robot:
         """Measure one sweep from scratch, with its truth."""
         return self.lidars[source].sweep(self.world, self.path, start_sec)
 
-    def mounted(self, source: str) -> Rigid:
-        """Where the frame of a sensor, or the base itself, is on the platform."""
+    def mounting(self, source: str) -> tuple[Triple, Angles]:
+        """Where a sensor is on the platform: metres, and roll, pitch, yaw; the base is at 0."""
         config = getattr(self.config, source, None)
-        rpy = _OPTICAL if source == 'camera' else getattr(config, 'rpy', (0.0, 0.0, 0.0))
-        position = getattr(config, 'position', (0.0, 0.0, 0.0))
+        rpy = _OPTICAL if source == 'camera' else getattr(config, 'rpy', _ZERO)
+        return getattr(config, 'position', _ZERO), rpy
+
+    def mounted(self, source: str) -> Rigid:
+        """Where the frame of a sensor is in that of the platform."""
+        position, rpy = self.mounting(source)
         return Rigid(rotation_of(rpy), np.array(position))
 
     def pose(self, frame: str, t: float | npt.NDArray[np.float64]) -> Rigid:

@@ -8,18 +8,24 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from nav_msgs.msg import Odometry
+from rclpy.impl.rcutils_logger import RcutilsLogger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, TimeReference
 
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.stamp import stamp_ns
-from robocache_ros.ros.sim_node import CLOCK_START_NS, SimNode
+from robocache_ros.ros import sim_frames
+from robocache_ros.ros.sim_node import CLOCK_START_NS, SimNode, _fill
+from robocache_ros.sim import Robot, RobotConfig
 
 MS = 1_000_000
 SMALL = {
@@ -42,6 +48,7 @@ class Listener:
         self.listen(Image, 'camera/image')
         self.listen(Imu, 'imu/data')
         self.listen(JointState, 'joint_states')
+        self.listen(Odometry, 'odom')
         self.listen(TimeReference, 'sim/sent')
 
     def listen(self, kind, topic):
@@ -96,6 +103,7 @@ def test_every_sensor_keeps_its_rate_and_stamps_with_the_ros_clock(start, wait_u
         ('camera/image', 1_000_000_000 / 30),
         ('imu/data', 2.5 * MS),
         ('joint_states', 10 * MS),
+        ('odom', 20 * MS),
     ):
         stamps = listener.stamps(topic)
         # Stamps are exact to the nanosecond: load only moves, or at worst loses, the messages.
@@ -129,6 +137,7 @@ def test_sim_sent_names_every_message_and_when_it_was_published(start, wait_unti
         'camera': 'camera/image',
         'imu': 'imu/data',
         'joints': 'joint_states',
+        'odom': 'odom',
     }
     wait_until(
         lambda: len(got['lidar/points']) >= 3 and len(got['sim/sent']) >= 250,
@@ -165,6 +174,82 @@ def test_a_sensor_with_rate_0_has_no_topic(start, wait_until, executor):
     wait_until(lambda: listener.got['imu/data'], 20, 'an IMU message', executor)
     assert sim.count_publishers('camera/image') == 0
     assert sim.count_publishers('lidar/points') == 0
+
+
+def test_the_odometry_tells_where_the_platform_is_at_its_stamp(start, wait_until, executor):
+    sim, listener = start(publish_clock=True, camera__rate_hz=0.0, lidar__rate_hz=0.0)
+    wait_until(lambda: len(listener.got['odom']) >= 5, 20, 'odometry', executor)
+    message = listener.got['odom'][-1]
+    t = (stamp_ns(message.header) - CLOCK_START_NS) * 1e-9
+    at, looks = message.pose.pose.position, message.pose.pose.orientation
+    assert (at.x, at.y, at.z) == pytest.approx(sim.robot.path.position(t))
+    assert 2 * np.arctan2(looks.z, looks.w) % (2 * np.pi) == pytest.approx(sim.robot.path.yaw(t))
+    assert message.twist.twist.angular.z == pytest.approx(sim.robot.path.yaw_rate(t))
+    assert (message.header.frame_id, message.child_frame_id) == ('odom', 'base_link')
+
+
+def test_a_second_lidar_has_a_topic_once_it_has_a_rate(start, wait_until, executor):
+    sim, listener = start(lidar_rear__rate_hz=10.0, lidar_rear__rings=4, camera__rate_hz=0.0)
+    listener.listen(PointCloud2, 'lidar_rear/points')
+    clouds = listener.got['lidar_rear/points']
+    wait_until(lambda: len(clouds) >= 2, 20, 'two clouds', executor)
+    assert clouds[0].header.frame_id == 'lidar_rear'
+    truths = [sim.robot.sweep(0.037 + k * 0.1, 'lidar_rear').points.tobytes() for k in range(30)]
+    assert bytes(clouds[0].data) in truths
+
+
+def test_without_tf2_msgs_it_says_so_and_runs_on(start, wait_until, executor, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
+    said = []
+    monkeypatch.setattr(RcutilsLogger, 'warning', lambda self, text, **_: said.append(text))
+    sim, listener = start(publish_tf=True, camera__rate_hz=0.0, lidar__rate_hz=0.0)
+    wait_until(lambda: listener.got['odom'], 20, 'odometry', executor)
+    assert said == [sim_frames.NO_TF]
+    assert sim.count_publishers('/tf') == sim.count_publishers('/tf_static') == 0
+
+
+class FakeTFMessage:
+    """Stands for tf2_msgs/TFMessage where that is not installed."""
+
+    def __init__(self, transforms):
+        self.transforms = transforms
+
+
+class FakeNode:
+    """Keeps what is published, by topic."""
+
+    def __init__(self):
+        self.sent = defaultdict(list)
+
+    def create_publisher(self, kind, topic, qos):
+        assert kind is FakeTFMessage
+        return SimpleNamespace(publish=self.sent[topic].append)
+
+
+def test_frames_are_those_of_the_robot(context):
+    robot = Robot(RobotConfig.from_mapping({'lidar_rear.rate_hz': 10.0, 'imu.rpy': [0, 0, 1.0]}))
+    node = FakeNode()
+    frames = sim_frames.SimFrames(node, robot, FakeTFMessage)
+    odometry = _fill(Odometry(), robot.message('odom', 500_000_000, 7_000_000_000))
+    frames.moved(odometry)
+    (fixed,), (moving,) = node.sent['/tf_static'], node.sent['/tf']
+    sources = {'lidar': 'lidar', 'camera_optical': 'camera', 'imu': 'imu'}
+    sources['lidar_rear'] = 'lidar_rear'
+    assert {each.child_frame_id for each in fixed.transforms} == set(sources)
+    for each in fixed.transforms:
+        assert each.header.frame_id == 'base_link'
+        check(each.transform, robot.mounted(sources[each.child_frame_id]))
+    (there,) = moving.transforms
+    assert (there.header.frame_id, there.child_frame_id) == ('odom', 'base_link')
+    assert stamp_ns(there.header) == 7_000_000_000
+    check(there.transform, robot.pose('base', 0.5))
+
+
+def check(transform, rigid):
+    q, at = transform.rotation, transform.translation
+    matrix = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    assert matrix == pytest.approx(rigid.rotation, abs=1e-12)
+    assert [at.x, at.y, at.z] == pytest.approx(rigid.position)
 
 
 @pytest.mark.parametrize('offered', ['reliable', 'best_effort'])
