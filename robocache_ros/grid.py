@@ -22,6 +22,7 @@ MAX_DENSE_CELLS = 2**31 - 1
 # Sums are int64: 2^27 points of less than 2^35 resolution steps each can never overflow one.
 MAX_POINTS = 2**27
 MAX_STEPS = 2**35
+MAX_SEED = 2**32 - 1
 FLOAT_RESOLUTION = 2.0**-18
 INTEGER_RESOLUTION = 1.0
 _RESOLUTION_LIMITS = (2.0**-64, 2.0**64)
@@ -201,6 +202,10 @@ class VoxelSpec:
 
     Sums are exact multiples of the resolution of their field: 1 for integer fields, 2^-18 for
     floats; values of 2^35 resolution steps or more are left out of the sum and counted.
+
+    Of a voxel with more than `max_points_per_voxel` points, all channels see only those whose
+    hash of `seed` and their coordinates is not above that of the last one in line: a fair sample
+    that depends on where points are, not on when they came. Points with the same hash all stay.
     """
 
     grid: Grid
@@ -208,6 +213,8 @@ class VoxelSpec:
     max_points: int = MAX_POINTS
     max_voxels: int = MAX_POINTS
     resolutions: Mapping[str, float] = field(default_factory=dict)  # field -> power of two
+    max_points_per_voxel: int = 0  # 0: no limit
+    seed: int = 0  # uint32
 
     def __post_init__(self) -> None:
         """Refuse what can not be computed, with a sentence."""
@@ -218,6 +225,12 @@ class VoxelSpec:
             raise ValueError(f'max_points must be in 1..{MAX_POINTS}, got {self.max_points}')
         if self.max_voxels < 1:
             raise ValueError(f'max_voxels must be at least 1, got {self.max_voxels}')
+        if not 0 <= self.max_points_per_voxel <= MAX_POINTS:
+            raise ValueError(
+                f'max_points_per_voxel must be in 0..{MAX_POINTS}, got {self.max_points_per_voxel}'
+            )
+        if not 0 <= self.seed <= MAX_SEED:
+            raise ValueError(f'seed must be in 0..{MAX_SEED}, got {self.seed}')
         low, high = _RESOLUTION_LIMITS
         for name, value in self.resolutions.items():
             if not (low <= value <= high and math.frexp(value)[0] == 0.5):
@@ -253,13 +266,14 @@ class VoxelSpec:
 
 @dataclass(frozen=True)
 class PointStats:
-    """Where the points went: points = used + nonfinite + out_of_range + over_limit."""
+    """Where the points went: points = used + nonfinite + out_of_range + over_limit + over_cap."""
 
     points: int = 0
-    used: int = 0  # inside the grid, those of voxels over the limit too
+    used: int = 0  # inside the grid and its channels, those of voxels over the limit too
     nonfinite: int = 0  # x, y or z is NaN or infinite
     out_of_range: int = 0
     over_limit: int = 0  # beyond max_points, not looked at
+    over_cap: int = 0  # inside the grid, in voxels with more than max_points_per_voxel
     voxels_over_limit: int = 0
     value_nonfinite: int = 0  # values of used points; once per field, however many channels
     value_range: int = 0
@@ -271,6 +285,7 @@ class PointStats:
             Reason.POINT_NONFINITE: self.nonfinite,
             Reason.POINT_OUT_OF_RANGE: self.out_of_range,
             Reason.POINT_OVER_LIMIT: self.over_limit,
+            Reason.POINT_OVER_CAP: self.over_cap,
             Reason.VOXEL_OVER_LIMIT: self.voxels_over_limit,
             Reason.VALUE_NONFINITE: self.value_nonfinite,
             Reason.VALUE_RANGE: self.value_range,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robocache_ros.backends.numpy_deskew import deskew
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.grid import Grid
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
@@ -33,6 +34,7 @@ class Located:
     nonfinite: int  # of N
     kept: IntArray | None  # int64[K] positions among the N, ascending; None: all of them
     t: Column3  # float32[K] each: cell coordinate along x, y, z, 0 <= t < n
+    moved: Column3  # float32[N] each: x, y, z of all that were looked at, in the frame of the grid
 
     def __len__(self) -> int:
         """Return the number of points inside, K."""
@@ -60,26 +62,29 @@ def locate(work: Workspace, clouds: Sequence[CloudView], grid: Grid, limit: int)
     """Find the points inside the grid (numerics rule 2) among the first `limit` of all clouds."""
     parts = slices(clouds, limit)
     n = parts[-1].stop if parts else 0
-    points = [work.array(f'p{axis}', n, np.float32) for axis in range(3)]
+    x, y, z = (work.array(f'p{axis}', n, np.float32) for axis in range(3))
+    points = x, y, z
     for cloud, part in zip(clouds, parts, strict=True):
         columns = [column[part] for column in points]
         cloud.xyz(limit=part.stop - part.start, out=columns)
         if cloud.transform is not None:
             _move(work, columns, cloud.transform)
+        if cloud.motion is not None:
+            deskew(work, cloud, cloud.motion, columns)
     t = [work.array(f't{axis}', n, np.float32) for axis in range(3)]
     with np.errstate(over='ignore', invalid='ignore'):  # huge and non-finite points are dropped
         for axis in range(3):
             np.subtract(points[axis], grid.origin32[axis], out=t[axis])
             np.multiply(t[axis], grid.inv32[axis], out=t[axis])
         if n == 0 or _all_inside(ends := _extremes(t), grid):
-            return Located(n, 0, None, (t[0], t[1], t[2]))
+            return Located(n, 0, None, (t[0], t[1], t[2]), points)
         kept = np.flatnonzero(_inside(work, t, grid))
         nonfinite = 0 if np.isfinite(ends).all() else n - _count_finite(work, points)
     x, y, z = (
         column.take(kept, out=work.array(f'k{axis}', len(kept), np.float32), mode='clip')
         for axis, column in enumerate(t)
     )
-    return Located(n, nonfinite, kept, (x, y, z))
+    return Located(n, nonfinite, kept, (x, y, z), points)
 
 
 def _move(work: Workspace, points: Sequence[FloatArray], transform: Transform) -> None:

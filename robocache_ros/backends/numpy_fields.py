@@ -23,7 +23,7 @@ def resolution_of(name: str, clouds: Sequence[CloudView], spec: VoxelSpec) -> fl
     """Resolution of sums of a field, a power of two; 1 if every cloud has it as integers."""
     if name in spec.resolutions:
         return spec.resolutions[name]
-    kinds = {cloud.fields[name].dtype.kind for cloud in clouds if cloud.has(name)}
+    kinds = {cloud.dtype_of(name).kind for cloud in clouds if cloud.has(name)}
     return FLOAT_RESOLUTION if 'f' in kinds else INTEGER_RESOLUTION
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robocache_ros.backends.numpy_cap import cap
 from robocache_ros.backends.numpy_cells import group, keys_in_box, locate
 from robocache_ros.backends.numpy_channels import Channels
 from robocache_ros.backends.numpy_fields import Fields
@@ -28,6 +29,7 @@ def voxelize(work: Workspace, clouds: Sequence[CloudView], spec: VoxelSpec) -> S
     """Occupied voxels of the clouds, merged in the order given."""
     points = locate(work, clouds, spec.grid, spec.max_points)
     cells = group(work, points, spec.grid)
+    points, cells, over_cap = cap(work, points, cells, spec)
     fields = Fields(work, clouds, spec, points)
     channels = Channels(work, spec.grid, points, cells, fields)
     m = min(len(cells.index), spec.max_voxels)  # the lowest indices stay
@@ -41,8 +43,9 @@ def voxelize(work: Workspace, clouds: Sequence[CloudView], spec: VoxelSpec) -> S
         points=total,
         used=len(points),
         nonfinite=points.nonfinite,
-        out_of_range=points.looked_at - len(points) - points.nonfinite,
+        out_of_range=points.looked_at - len(points) - points.nonfinite - over_cap,
         over_limit=total - points.looked_at,
+        over_cap=over_cap,
         voxels_over_limit=len(cells.index) - m,
         value_nonfinite=fields.nonfinite,
         value_range=fields.out_of_range,
@@ -64,7 +67,7 @@ def voxelize_dense(
     `out` is filled and returned where given. The same as `densify` of `voxelize`.
     """
     spec.check_dense()
-    if spec.columns == ('count',):
+    if spec.columns == ('count',) and not spec.max_points_per_voxel:
         points = locate(work, clouds, spec.grid, spec.max_points)
         if spec.grid.cells <= _COUNTED_CELLS_PER_POINT * len(points):
             keys = keys_in_box(work, points.t, (0, 0, 0), spec.grid)
