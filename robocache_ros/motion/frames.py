@@ -112,6 +112,7 @@ class Frames:
         self._history_ns = round(history_sec * 1e9)
         self._max_gap_ns = round(max_gap_sec * 1e9)
         self._edges: dict[str, _Edge] = {}  # by child
+        self._chains: dict[tuple[str, str], _Chain] = {}  # found already, of these edges
 
     def add_static(self, parent: str, child: str, pose: Pose) -> None:
         """Tell the pose of `child` in `parent`, for all times; ValueError if there is none."""
@@ -131,6 +132,7 @@ class Frames:
     def clear(self) -> None:
         """Forget what moves, for when a clock jumped; what is fixed is told only once."""
         self._edges = {child: edge for child, edge in self._edges.items() if edge.static}
+        self._chains.clear()
 
     def lookup(self, target: str, source: str, t_ns: int) -> Pose | Reason:
         """Return the pose of `source` in `target` at a time, or why it is not known."""
@@ -173,9 +175,19 @@ class Frames:
         if edge is None or edge.parent != parent or edge.static != static:
             before = '' if edge is None or edge.parent == parent else edge.parent
             edge = self._edges[child] = _Edge(child, parent, static, before)
+            self._chains.clear()
         return edge
 
     def _chain(self, target: str, source: str) -> _Chain | Reason:
+        known = self._chains.get((target, source))
+        if known is not None:
+            return known
+        found = self._find_chain(target, source)
+        if isinstance(found, _Chain):
+            self._chains[target, source] = found
+        return found
+
+    def _find_chain(self, target: str, source: str) -> _Chain | Reason:
         up, loop = self._ancestry(_plain(source))
         down, other_loop = self._ancestry(_plain(target))
         common = set(up).intersection(down)
@@ -185,9 +197,8 @@ class Frames:
         down = down[: down.index(up[-1])]
         if any(name in loop for name in up[:-1] + down):
             return Reason.TRANSFORM_LOOP
-        edges = self._edges
-        names = up + down[::-1]
-        return _Chain([edges[name] for name in up[:-1]], [edges[name] for name in down], names)
+        rising, falling = ([self._edges[name] for name in way] for way in (up[:-1], down))
+        return _Chain(rising, falling, up + down[::-1])
 
     def _ancestry(self, frame: str) -> tuple[list[str], list[str]]:
         """Return a frame and its ancestors, and those of them that are their own ancestors."""

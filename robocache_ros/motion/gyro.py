@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robocache_ros.motion.pose import Pose, columns, turned
+from robocache_ros.motion.pose import Pose, turned
 from robocache_ros.motion.quaternion import Float64Array, product
 from robocache_ros.motion.trajectory import Trajectory
 from robocache_ros.samples import IntArray
@@ -32,10 +32,10 @@ def integrate(times: IntArray, rates: Float64Array, max_gap_ns: int) -> Trajecto
     begin, end = rates[:-1], rates[1:]
     # The mean rate, and what is due to its turning on the way: fourth order in time.
     turns = seconds * (0.5 * (begin + end) + seconds * (_cross(begin, end) / 12.0))
-    rotation = np.zeros((len(times), 4))
-    rotation[:1, 3] = 1.0
-    rotation[1:] = turned(turns)
-    _accumulate(rotation)
+    steps = np.zeros((4, len(times)))
+    steps[3, :1] = 1.0
+    steps[:, 1:] = turned(turns).T
+    rotation = np.ascontiguousarray(_accumulated(steps).T)
     return Trajectory(times, Pose(rotation, np.zeros((len(times), 3))), max_gap_ns)
 
 
@@ -58,15 +58,16 @@ def standstill_bias(times: IntArray, rates: Float64Array) -> Float64Array | None
     return mean if quiet else None
 
 
-def _accumulate(rotation: Float64Array) -> None:
-    """Products q0, q0 q1, q0 q1 q2 ... of [n, 4], in place and of unit length."""
+def _accumulated(q: Float64Array) -> Float64Array:
+    """Products q0, q0 q1, q0 q1 q2 ... of columns [4, n], of unit length."""
     reach = 1
-    while reach < len(rotation):
-        longer = product(columns(rotation[:-reach]), columns(rotation[reach:]))
-        rotation[reach:] = np.stack(longer, axis=-1)
+    while reach < q.shape[1]:  # each is the product of twice as many as the round before
+        longer = product(tuple(q[:, :-reach]), tuple(q[:, reach:]))
+        q = np.concatenate((q[:, :reach], longer), axis=1)
         reach *= 2
-    x, y, z, w = columns(rotation)
-    rotation /= np.sqrt((x * x + y * y) + (z * z + w * w))[:, None]
+    x, y, z, w = q
+    unit: Float64Array = q / np.sqrt((x * x + y * y) + (z * z + w * w))
+    return unit
 
 
 def _cross(a: Float64Array, b: Float64Array) -> Float64Array:
