@@ -133,6 +133,7 @@ class Diagnostics:
             'used': source.used,
             'buffered': source.buffered,
             'expired': source.expired,
+            **({'point_time': each.point_time} if each.point_time else {}),
             **counts,
         }
         return self._status(f'source {name}', verdicts[0], values), verdicts

@@ -12,11 +12,10 @@ from rclpy.node import Node
 from robocache_ros.backends import Backend
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline, PipelineStatus
-from robocache_ros.reasons import Reason
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
-from robocache_ros.ros.source_verdicts import SourceFacts
+from robocache_ros.ros.source_verdicts import USED_ANYWAY, SourceFacts
 from robocache_ros.ros.ticks import Growth
 from robocache_ros.ros.verdicts import Level, Verdict
 from robocache_ros.ros.worker import Worker
@@ -139,7 +138,7 @@ def troubled(status: PipelineStatus, verdicts: Mapping[str, list[Verdict]]) -> l
         name
         for name, found in verdicts.items()
         if status.sources[name].state != 'ok'
-        or any(v.level != Level.OK and v.kind != Reason.FIELD_MISSING.key for v in found)
+        or any(v.level != Level.OK and v.kind not in USED_ANYWAY for v in found)
     ]
 
 

@@ -84,6 +84,7 @@ class Input:
         self._message_type = MESSAGES[source.type]
         self.type_name = _type_name(self._message_type)
         self._decode = Decoder(source, pipeline.config.deskew, self._tell)
+        self._point_clock = self._decode.point_clock
         self.told: set[str] = set()  # keys of the reasons that the log has named
         self._rejecting = False
         self.topic = node.resolve_topic_name(source.topic)
@@ -102,8 +103,7 @@ class Input:
     @property
     def point_time(self) -> str:
         """How the times of points are read; '' where they are not, or not known yet."""
-        clock = self._decode.point_clock
-        return clock.describe() if clock is not None else ''
+        return '' if self._point_clock is None else self._point_clock.describe()
 
     def look(self) -> None:
         """Look up the publishers and subscribe as suits them."""

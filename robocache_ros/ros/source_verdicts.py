@@ -17,6 +17,16 @@ _SAME_CLOCK_MS = 60_000.0
 _SHOWN_NAMES = 5
 _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
+# Why clouds go into the grid as they were measured, although `deskew` is configured.
+_SMEARED = (
+    Reason.POINT_TIME_MISSING,
+    Reason.POINT_TIME_DOUBT,
+    Reason.MOTION_MISSING,
+    Reason.MOTION_LATE,
+    Reason.MOTION_GAP,
+)
+# Kinds of problems of a source whose clouds are in the grid all the same.
+USED_ANYWAY = {reason.key for reason in (Reason.FIELD_MISSING, *_SMEARED)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def judge_source(facts: SourceFacts) -> list[Verdict]:
     """Return all problems of a source, most basic first, or that there is none."""
     found = [
         verdict
-        for rule in (_broken, _missing, _on_another_clock, _dropping, _unused, _losing)
+        for rule in (_broken, _missing, _on_another_clock, _dropping, _unused, _smeared, _losing)
         for verdict in rule(facts)
     ]
     return found or [_healthy(facts)]
@@ -170,6 +180,18 @@ def _unused(facts: SourceFacts) -> Iterator[Verdict]:
             f'{channels}: publish the field, or take the channel out of voxels.channels.',
             Reason.FIELD_MISSING.key,
         )
+
+
+def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
+    for reason in _SMEARED:
+        count = facts.recent[f'note.{reason.key}']
+        if count:
+            yield Verdict(
+                Level.WARN,
+                f'{reason.what} {reason.fix} So it was with {amount(count, "cloud")} of '
+                f'the last {facts.window_sec:.0f} s.',
+                reason.key,
+            )
 
 
 def _losing(facts: SourceFacts) -> Iterator[Verdict]:

@@ -196,6 +196,20 @@ def test_a_source_that_lacks_a_field_is_told_field_channels_and_what_there_is():
     )
 
 
+def test_clouds_in_the_grid_as_they_were_measured_are_told_with_the_cause():
+    recent = Counter({'received': 50, 'note.point_time_doubt': 1, 'note.motion_late': 49})
+    doubt, late = source_verdicts.judge_source(replace(HEALTHY, recent=recent))
+    assert (doubt.level, doubt.kind) == (Level.WARN, 'point_time_doubt')
+    assert doubt.sentence == (
+        'Clouds moved as a whole: the times of their points can not be those of one sweep. '
+        'Set `S.point_time`, `S.point_time_unit` and `S.stamp_at` as the driver has them. '
+        'So it was with 1 cloud of the last 5 s.'
+    )
+    assert late.kind == 'motion_late'
+    assert late.sentence.endswith('So it was with 49 clouds of the last 5 s.')
+    assert {doubt.kind, late.kind} <= source_verdicts.USED_ANYWAY
+
+
 def test_every_reason_for_drops_is_a_problem_of_its_own():
     recent = Counter({'received': 50, 'dropped.duplicate': 9, 'dropped.late': 1})
     found = source_verdicts.judge_source(replace(HEALTHY, recent=recent))

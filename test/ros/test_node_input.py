@@ -72,6 +72,42 @@ def test_with_stamp_receive_and_a_silent_clock_there_is_no_time_to_give(rig, cap
     assert newest_ns(robot.node, 'imu') == START_NS
 
 
+def timed_cloud(t_ns, times):
+    """Cloud with one point for each time, in seconds from the header."""
+    message = cloud(t_ns, [(0.5, 0.5, 0.5, t) for t in times])
+    message.fields[3].name = 'time'
+    return message
+
+
+def test_how_point_times_are_read_is_logged_once_and_in_the_diagnostics(rig, capfd):
+    robot = Robot(rig, lidar__point_time='time')
+    assert 'point_time' not in values(rig.diagnose(robot.node)['source lidar'])
+    for k in range(2):
+        sweep = timed_cloud(START_NS + k * SECOND // 10, [-0.09375, -0.03125, 0.0])
+        rig.send(robot.node, 'lidar', robot.lidar, sweep)
+    said = (
+        '`time` (float32, s, counted from the header): a sweep of 93.75 ms, with the stamp of '
+        'the header at its end'
+    )
+    assert values(rig.diagnose(robot.node)['source lidar'])['point_time'] == said
+    assert capfd.readouterr().err.count(f'lidar: the time of each point is {said}. ') == 1
+
+
+def test_a_cloud_without_times_is_warned_about_once_and_counted(rig, capfd):
+    robot = Robot(rig, lidar__point_time='time', lidar__time_offset_sec=0.5)
+    for k in range(3):
+        still = timed_cloud(START_NS + k * SECOND // 10, [0.0, 0.0])
+        rig.send(robot.node, 'lidar', robot.lidar, still)
+    for _ in range(3):
+        status = rig.diagnose(robot.node)['source lidar']
+    assert values(status)['note.point_time_missing'] == '3'
+    assert level(status) == 1
+    assert newest_ns(robot.node, 'lidar') == START_NS + 2 * SECOND // 10 + SECOND // 2
+    log = capfd.readouterr().err
+    assert log.count('point_time_missing: `time` is 0 in all points') == 1
+    assert log.count('no field tells the time') == 0
+
+
 def test_joint_states_are_read_by_their_configured_names(rig):
     node = rig.active(sources=['lidar', 'joints'], joints__joints=['elbow', 'wrist'])
     joints = rig.publisher(JointState, 'joint_states')
@@ -105,7 +141,7 @@ def test_an_error_of_ours_is_counted_told_and_survived(rig, capfd):
     lidar = robot.node._running.inputs['lidar']
     decode = lidar._decode
 
-    def broken(message):
+    def broken(message, stamp_ns):
         raise ZeroDivisionError('a bug')
 
     lidar._decode = broken
