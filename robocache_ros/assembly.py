@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.image import ImageView
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
 from robocache_ros.grid import Channel, SparseVoxels
+from robocache_ros.placing import Moment
 from robocache_ros.reasons import Reason
 from robocache_ros.resampling import Stream
 from robocache_ros.samples import (
@@ -35,22 +36,19 @@ from robocache_ros.timeline.track import Snapshot
 
 @dataclass(frozen=True)
 class CloudPick:
-    """The cloud of one source that goes into a grid."""
+    """A cloud that goes into a grid, or would, if it were known where it is."""
 
     source: str
     t_ns: int
     snapshot: Snapshot
+    cloud: CloudView | None  # as it goes into the grid
+    notes: Counter[Reason] = field(default_factory=Counter)
 
-    @property
-    def cloud(self) -> CloudView:
-        """The cloud itself; it is not released while a frame may still need it."""
-        assert isinstance(self.snapshot.payload, CloudView)
-        return self.snapshot.payload
 
-    @property
-    def frame_id(self) -> str:
-        """Coordinate frame of the cloud."""
-        return self.cloud.frame_id
+def place_of(cloud: CloudView) -> bytes:
+    """Return what distinguishes the same cloud at one place from itself at another."""
+    parts = [*(cloud.transform or ()), *(cloud.motion or ()), *cloud.constants.values()]
+    return b'|'.join(np.asarray(part).tobytes() for part in parts)
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class Window:
     source: SourceConfig
     times: IntArray  # [n]
     samples: Sequence[Snapshot] | Vector  # Vector holds [n, D] values and [n, G] valid
+    clouds: Sequence[CloudView | None] = ()  # [n] of clouds, as they lie in the grid
 
 
 class Selection(NamedTuple):
@@ -69,8 +68,9 @@ class Selection(NamedTuple):
     now_ns: int
     epoch: int
     frame_id: str
-    picks: Sequence[CloudPick]
+    picks: Sequence[CloudPick]  # newest first, of each source
     windows: Sequence[Window]  # for the feature table only
+    moment: Moment
 
 
 # What was left out, counted for a source by its name, or for the output itself.
@@ -99,26 +99,35 @@ class Assembler:
         """Target times of the T rows, int64 [T], the last one `t_ref_ns`."""
         return self._offsets_ns + t_ref_ns
 
+    def with_constants(self, cloud: CloudView, lag_ns: int) -> CloudView:
+        """Give a cloud, measured `lag_ns` before a frame, what channels may ask about that."""
+        lag = lag_ns / 1e9
+        known = {'time_lag': lag, 'recency': 2.0 ** (-lag / self._config.voxels.decay_sec)}
+        asked = {name: value for name, value in known.items() if name in self._spec.fields}
+        return replace(cloud, constants=asked) if asked else cloud
+
     def voxel_frame(self, selection: Selection) -> tuple[VoxelFrame | None, Notes]:
         """
-        Voxelize those of the picked clouds that are in the output frame; none, no frame.
+        Voxelize those of the picked clouds that have a place in the output frame; none, no frame.
 
         An empty grid would say that there is nothing around the robot, which nobody has seen.
         """
-        ready, frame_id = selection.ready, selection.frame_id
-        usable = [pick for pick in selection.picks if pick.frame_id == frame_id]
-        notes = {pick.source: self._notes_on(pick, frame_id) for pick in selection.picks}
+        ready = selection.ready
+        usable = [pick for pick in selection.picks if pick.cloud is not None]
+        notes = self._notes_on(selection)
         if not usable:
             return None, notes
         voxels = self._voxels_of(usable)
         dtype = self._config.voxels.dense
-        used = {pick.source: (pick.t_ns,) for pick in usable}
+        used: dict[str, tuple[int, ...]] = dict(selection.moment.used)
+        for pick in reversed(usable):
+            used[pick.source] = (*used.get(pick.source, ()), pick.t_ns)
         sources = [source.name for source in self._config.voxel_sources()]
         missing = tuple(name for name in sources if name not in used)
         frame = VoxelFrame(
             t_ref_ns=ready.t_ref_ns,
             epoch=selection.epoch,
-            frame_id=frame_id,
+            frame_id=selection.frame_id,
             voxels=voxels,
             dense=None if dtype == 'none' else self._backend.densify(voxels, dtype),
             used=used,
@@ -157,19 +166,25 @@ class Assembler:
         )
         return frame, notes
 
-    def _notes_on(self, pick: CloudPick, frame_id: str) -> Counter[Reason]:
-        """What keeps a cloud, or its channels, out of a grid in `frame_id`."""
-        if pick.frame_id != frame_id:
-            return Counter({Reason.FRAME_MISMATCH: 1})
-        lacking = any(not pick.cloud.has(name) for name in self._spec.fields)
-        return Counter({Reason.FIELD_MISSING: 1} if lacking else {})
+    def _notes_on(self, selection: Selection) -> Notes:
+        """What keeps clouds, or their channels, out of the grid, and what their motion lacks."""
+        notes = {name: Counter(found) for name, found in selection.moment.notes.items()}
+        for pick in selection.picks:
+            found = notes.setdefault(pick.source, Counter())
+            found.update(pick.notes)
+            if pick.cloud is not None and not all(map(pick.cloud.has, self._spec.fields)):
+                found[Reason.FIELD_MISSING] += 1
+        return notes
 
     def _voxels_of(self, picks: Sequence[CloudPick]) -> SparseVoxels:
-        if len(picks) > 1:
-            return self._backend.voxelize([pick.cloud for pick in picks], self._spec)
+        clouds = [pick.cloud for pick in picks if pick.cloud is not None]
+        if len(clouds) > 1:
+            return self._backend.voxelize(clouds, self._spec)
         snapshot = picks[0].snapshot  # a trigger faster than the LiDAR asks again for the same
-        if snapshot.voxels is None:
-            snapshot.voxels = self._backend.voxelize([picks[0].cloud], self._spec)
+        place = place_of(clouds[0])
+        if snapshot.voxels is None or snapshot.voxels_at != place:
+            snapshot.voxels = self._backend.voxelize(clouds, self._spec)
+            snapshot.voxels_at = place
         return snapshot.voxels
 
     def _prepare(self, window: Window) -> Counter[Reason]:
@@ -177,18 +192,21 @@ class Assembler:
         notes: Counter[Reason] = Counter()
         if isinstance(window.samples, Vector):
             return notes
-        for snapshot in window.samples:
+        for number, snapshot in enumerate(window.samples):
             if snapshot.vector is None:
-                snapshot.vector = self._features_of(window.source, snapshot)
+                cloud = window.clouds[number] if window.clouds else None
+                snapshot.vector = self._features_of(window.source, snapshot, cloud)
                 notes.update(snapshot.vector.notes)
         return notes
 
-    def _features_of(self, source: SourceConfig, snapshot: Snapshot) -> Vector:
+    def _features_of(
+        self, source: SourceConfig, snapshot: Snapshot, cloud: CloudView | None
+    ) -> Vector:
         if isinstance(source, CloudSource):
+            assert cloud is not None
             voxels = snapshot.voxels
-            if voxels is None:
-                assert isinstance(snapshot.payload, CloudView)
-                voxels = self._backend.voxelize([snapshot.payload], self._count_spec)
+            if voxels is None or snapshot.voxels_at != place_of(cloud):
+                voxels = self._backend.voxelize([cloud], self._count_spec)
             return cloud_features(voxels, source.occupancy_shape)
         assert isinstance(source, ImageSource)
         assert isinstance(snapshot.payload, ImageView)

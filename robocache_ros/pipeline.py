@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ from robocache_ros.assembly import Assembler, CloudPick, Notes, Selection, Windo
 from robocache_ros.backends import Backend
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.image import ImageView
-from robocache_ros.config import Config, ImageSource
+from robocache_ros.config import CloudSource, Config, ImageSource
+from robocache_ros.motion.pose import Pose
+from robocache_ros.placing import Found, Moment, Placer
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import FeatureFrame, Frame, IntArray, Vector, VoxelFrame
 from robocache_ros.schema import Schema
@@ -25,6 +27,7 @@ from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
 
 Payload = CloudView | ImageView | Vector
+_TRANSFORMS_SILENT_NS = 1_000_000_000  # without any, /tf has stopped and nothing waits for it
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,18 @@ class Pipeline:
         self._trigger = make_trigger(config, self._timeline)
         tracks = self._timeline.tracks
         self._voxel_tracks = [tracks[source.name] for source in config.voxel_sources()]
-        self._voxels = Aligner('voxels', config, self._timeline, self._voxel_tracks, max_backlog)
+        self._placer = Placer(config, tracks)
+        self._transforms_ns: int | None = None  # arrival of the last one
+        movers = [tracks[n] for n in (config.deskew.imu, config.deskew.odometry) if n]
+        self._voxels = Aligner(
+            'voxels',
+            config,
+            self._timeline,
+            [*self._voxel_tracks, *movers],
+            max_backlog,
+            until_ns=self._last_point_ns,
+            held_up=self._waits_for_transforms,
+        )
         self._features = Aligner(
             'features', config, self._timeline, list(tracks.values()), max_backlog
         )
@@ -86,6 +100,8 @@ class Pipeline:
             payload.check_grid(*config.grid, config.channels)
         if isinstance(payload, Vector):
             row = (payload.values, payload.valid)
+            if payload.pose is not None:
+                row = (*row, payload.pose)
         else:
             row = (Snapshot(payload),)
         sample = Arrival(arrival_ns, t_ns, row)
@@ -95,6 +111,7 @@ class Pipeline:
             track = self._timeline.tracks[source]
             if any(one is sample for one in accepted):
                 track.frame_id = frame_id
+                self._placer.learn(source, frame_id)
                 if isinstance(payload, CloudView):
                     track.fields = tuple(filter(payload.has, payload.fields))
                 if not isinstance(payload, ImageView):
@@ -111,6 +128,25 @@ class Pipeline:
             track = self._timeline.tracks[source]
             track.received += 1
             track.rejected[reason] += 1
+
+    def tell_transform(
+        self, arrival_ns: int, parent: str, child: str, t_ns: int | None, pose: Pose
+    ) -> None:
+        """
+        Take the pose of the frame `child` in `parent` at `t_ns`, or for ever without a time.
+
+        Raises ValueError, with a sentence, for frames that can not be what they are told to be.
+        """
+        with self._lock:
+            self._placer.tell(parent, child, t_ns, pose)
+            if t_ns is not None:
+                self._transforms_ns = arrival_ns
+
+    def explain_transform(self, source: str) -> str:
+        """Say in one sentence how a source's frame is connected with the output, as of now."""
+        with self._lock:
+            track = self._timeline.tracks[source]
+            return self._placer.explain(track, self._frame_id([]))
 
     def clock_jumped(self, clock_ns: int, arrival_ns: int) -> None:
         """Begin a new epoch: the ROS clock jumped back to `clock_ns`."""
@@ -174,29 +210,60 @@ class Pipeline:
                 return aligner, ready
         return self._features, None
 
-    def _pick_clouds(self, t_ref_ns: int) -> list[CloudPick]:
-        """Return the newest usable cloud at or before `t_ref_ns` of every voxel source."""
-        picks = []
+    def _clouds_at(self, t_ref_ns: int) -> Iterator[Found]:
+        """Yield the newest usable clouds at or before `t_ref_ns` of every voxel source."""
         for track in self._voxel_tracks:
-            at = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
-            if at < 0 or not self._timeline.in_epoch(track):
+            last = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
+            if last < 0 or not self._timeline.in_epoch(track):
                 continue
-            t_ns, snapshot = int(track.ring.times[at]), track.ring.column(0)[at]
-            if t_ref_ns - t_ns <= track.config.max_gap_ns and snapshot.payload is not None:
-                picks.append(CloudPick(track.config.name, t_ns, snapshot))
-        return picks
+            if t_ref_ns - int(track.ring.times[last]) > track.config.max_gap_ns:
+                continue
+            for at in range(last, max(last - self.config.voxels.sweeps, -1), -1):
+                snapshot = track.ring.column(0)[at]
+                if snapshot.payload is not None:
+                    yield Found(track, int(track.ring.times[at]), snapshot, older=at < last)
+
+    def _last_point_ns(self, t_ref_ns: int) -> int:
+        """Return until when the motion has to be known for the grid of `t_ref_ns`."""
+        if not self.config.deskew.active:
+            return t_ref_ns
+        return max([t_ref_ns, *(found.last_ns for found in self._clouds_at(t_ref_ns))])
+
+    def _waits_for_transforms(self, t_ref_ns: int, now_ns: int) -> bool:
+        """Whether /tf, if anything comes from it, has yet to reach the grid of `t_ref_ns`."""
+        told_ns = self._transforms_ns
+        if told_ns is None or now_ns - told_ns > _TRANSFORMS_SILENT_NS:
+            return False
+        clouds = list(self._clouds_at(t_ref_ns))
+        return self._placer.waits(t_ref_ns, self._frame_id(clouds), clouds)
 
     def _select(self, aligner: Aligner, ready: Ready, now_ns: int) -> Selection:
         """Return everything the frame is a function of, safe from later arrivals."""
-        picks = self._pick_clouds(ready.t_ref_ns)
+        clouds = list(self._clouds_at(ready.t_ref_ns))
+        frame_id = self._frame_id(clouds)
+        moment = Moment(ready.t_ref_ns, frame_id)
+        picks: list[CloudPick] = []
         windows = []
-        if aligner is self._features:
+        if aligner is self._voxels:
+            self._placer.watch_bias(ready.t_ref_ns)
+            moment = self._placer.moment(ready.t_ref_ns, frame_id, clouds)
+            picks = [self._pick(moment, cloud) for cloud in clouds]
+        else:
             targets = self._assembler.targets_ns(ready.t_ref_ns)
-            windows = [self._window(t, targets) for t in self._timeline.tracks.values()]
+            windows = [
+                self._window(track, targets, frame_id) for track in self._timeline.tracks.values()
+            ]
         epoch = self._timeline.epoch
-        return Selection(ready, now_ns, epoch, self._frame_id(picks), picks, windows)
+        return Selection(ready, now_ns, epoch, frame_id, picks, windows, moment)
 
-    def _window(self, track: Track, targets_ns: IntArray) -> Window:
+    def _pick(self, moment: Moment, found: Found) -> CloudPick:
+        """Put a cloud where it belongs, with what all its points share."""
+        cloud, notes = self._placer.place(moment, found)
+        if cloud is not None:
+            cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
+        return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes)
+
+    def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:
         """Copy what a table may need of one source; of clouds and images only what it will."""
         ring = track.ring
         if len(ring) == 0 or not self._timeline.in_epoch(track):
@@ -205,17 +272,39 @@ class Pipeline:
             samples = Vector(ring.column(0).copy(), ring.column(1).copy())
             return Window(track.config, ring.times.copy(), samples)
         held = np.maximum(ring.times.searchsorted(targets_ns, side='right') - 1, 0)
-        chosen = [at for at in np.unique(held) if ring.column(0)[at].has_features]
-        return Window(track.config, ring.times[chosen], list(ring.column(0)[chosen]))
+        snapshots = ring.column(0)
+        chosen = [at for at in np.unique(held) if snapshots[at].has_features]
+        if not isinstance(track.config, CloudSource):
+            return Window(track.config, ring.times[chosen], list(snapshots[chosen]))
+        found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
+        clouds = [self._at_its_own_time(one, frame_id) for one in found]
+        lying = [k for k, one in enumerate(found) if one.snapshot.vector or clouds[k] is not None]
+        if not lying:
+            return Window(track.config, np.empty(0, np.int64), _no_samples(track))
+        return Window(
+            track.config,
+            ring.times[[chosen[k] for k in lying]],
+            [found[k].snapshot for k in lying],
+            [clouds[k] for k in lying],
+        )
 
-    def _frame_id(self, picks: list[CloudPick]) -> str:
+    def _at_its_own_time(self, found: Found, frame_id: str) -> CloudView | None:
+        """Return a cloud whose features are not known yet, as it lay when it was measured."""
+        if found.snapshot.vector is not None:
+            return None
+        if not self._placer.has_frames:
+            return found.cloud
+        moment = self._placer.moment(found.t_ns, frame_id, [found])
+        return self._pick(moment, found).cloud
+
+    def _frame_id(self, clouds: Sequence[Found]) -> str:
         """
         Output frame: as configured, or the one of the trigger, or of the first voxel source.
 
         Of a trigger without coordinates, such as a camera, the clouds decide as well.
         """
-        if self.config.output_frame:
-            return self.config.output_frame
+        if self.config.output_frame or self.config.base_frame:
+            return self.config.output_frame or self.config.base_frame
         trigger = self._timeline.tracks.get(self.config.trigger)
         if trigger in self._voxel_tracks or not self._voxel_tracks:
             decides = trigger
@@ -223,7 +312,7 @@ class Pipeline:
             decides = self._voxel_tracks[0]
         if decides is None:
             return ''
-        by_source = {pick.source: pick.frame_id for pick in picks}
+        by_source = {c.source: c.cloud.frame_id for c in clouds if not c.older}
         return by_source.get(decides.config.name, decides.frame_id)
 
     def _note(self, aligner: Aligner, notes: Notes) -> None:
@@ -264,7 +353,8 @@ class Pipeline:
         if track in self._voxel_tracks:
             # The newest cloud may go into the next grid as well; grids may be behind the features.
             behind_ns = min(int(targets_ns[-1]), self._voxels.head_ns())
-            keep_from = max(int(times.searchsorted(behind_ns, side='right')) - 1, 0)
+            newest = int(times.searchsorted(behind_ns, side='right')) - 1
+            keep_from = max(newest - (self.config.voxels.sweeps - 1), 0)
         for at, snapshot in enumerate(snapshots[:keep_from]):
             if at < first_row or snapshot.vector is not None:
                 snapshot.release()
@@ -273,6 +363,7 @@ class Pipeline:
         for aligner in self._aligners:
             aligner.flush()
         self._trigger.reset()
+        self._placer.frames.clear()
 
 
 def _no_samples(track: Track) -> Vector:

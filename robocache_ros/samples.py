@@ -27,6 +27,8 @@ class Vector:
     values: FloatArray  # [D], finite
     valid: npt.NDArray[np.bool_]  # [G]
     notes: Mapping[Reason, int] = field(default_factory=dict)
+    # Of odometry: x, y, z and x, y, z, w of a unit quaternion, float64 [7], as it was sent.
+    pose: npt.NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from bisect import insort
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,7 +57,15 @@ class Aligner:
         timeline: Timeline,
         tracks: Sequence[Track],
         max_backlog: int | None,
+        until_ns: Callable[[int], int] = lambda t_ref_ns: t_ref_ns,
+        held_up: Callable[[int, int], bool] = lambda t_ref_ns, now_ns: False,
     ) -> None:
+        """
+        Start without frames.
+
+        `until_ns` tells from the time of a frame which time `until_t_ref` sources have to reach,
+        `held_up`, from that and now, whether it waits for anything that is no source.
+        """
         self.name = name
         self.tracks = tuple(tracks)
         self.emitted = 0
@@ -75,6 +83,8 @@ class Aligner:
         self._skip_partial = config.on_timeout == 'skip'
         self._jump_ns = round(config.clock_jump_sec * 1e9)
         self._max_backlog = max_backlog
+        self._until_ns = until_ns
+        self._held_up = held_up
         self._backlog = 0  # frames that were ready when the last one left
         self._pending: list[Pending] = []
         self.last_ns: int | None = None  # t_ref of the last frame that left
@@ -171,7 +181,9 @@ class Aligner:
     def _is_due(self, pending: Pending, now_ns: int) -> bool:
         if now_ns - pending.arrival_ns >= self._timeout_ns:
             return True
-        return not any(self._waits_for(t, pending.t_ref_ns, now_ns) for t in self.tracks)
+        if any(self._waits_for(t, pending.t_ref_ns, now_ns) for t in self.tracks):
+            return False
+        return not self._held_up(pending.t_ref_ns, now_ns)
 
     def _waits_for(self, track: Track, t_ref_ns: int, now_ns: int) -> bool:
         if not self._satisfied(track, t_ref_ns):
@@ -188,7 +200,9 @@ class Aligner:
         if track.config.wait == 'newest':
             return True
         newest_ns = track.gate.newest_ns
-        return self._timeline.in_epoch(track) and newest_ns is not None and newest_ns >= t_ref_ns
+        if newest_ns is None or not self._timeline.in_epoch(track):
+            return False
+        return newest_ns >= self._until_ns(t_ref_ns)
 
     def _satisfied(self, track: Track, t_ref_ns: int) -> bool:
         """Whether a required source has something valid for this time."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.image import ImageView
-from robocache_ros.config import CloudSource, ImageSource, SourceConfig
+from robocache_ros.config import CloudSource, ImageSource, OdometrySource, SourceConfig
 from robocache_ros.grid import SparseVoxels
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import Vector
@@ -22,7 +22,13 @@ from robocache_ros.timeline.epochs import Arrival, JumpGate
 from robocache_ros.timeline.ring import RingBuffer
 
 # What a ring buffer has room for; sources that are faster keep a shorter history.
-_MAX_RATE_HZ = {'pointcloud2': 120, 'image': 240, 'imu': 2000, 'joint_state': 2000}
+_MAX_RATE_HZ = {
+    'pointcloud2': 120,
+    'image': 240,
+    'imu': 2000,
+    'joint_state': 2000,
+    'odometry': 2000,
+}
 _PERIODS_KEPT = 32
 _SILENT_PERIODS = 3
 _LAG_SECONDS = 6
@@ -32,12 +38,13 @@ _SECOND_NS = 1_000_000_000
 class Snapshot:
     """A cloud or an image in a ring buffer, and what has been computed from it so far."""
 
-    __slots__ = ('payload', 'vector', 'voxels')
+    __slots__ = ('payload', 'vector', 'voxels', 'voxels_at')
 
     def __init__(self, payload: CloudView | ImageView) -> None:
         self.payload: CloudView | ImageView | None = payload
         self.vector: Vector | None = None
         self.voxels: SparseVoxels | None = None
+        self.voxels_at = b''  # where the cloud was placed then, see CloudPick.place
 
     @property
     def has_features(self) -> bool:
@@ -89,10 +96,12 @@ class Track:
         self.is_vector = not isinstance(config, (CloudSource, ImageSource))
         width = sum(group.width for group in groups)
         capacity = int(np.ceil(config.history_sec * _MAX_RATE_HZ[config.type])) + 2
-        vector_columns = [(np.float32, (width,)), (np.bool_, (len(groups),))]
-        self.ring = RingBuffer(
-            capacity, config.history_ns, vector_columns if self.is_vector else [(object, ())]
-        )
+        columns: list[tuple[object, tuple[int, ...]]] = [(object, ())]
+        if self.is_vector:
+            columns = [(np.float32, (width,)), (np.bool_, (len(groups),))]
+        if isinstance(config, OdometrySource):
+            columns.append((np.float64, (7,)))
+        self.ring = RingBuffer(capacity, config.history_ns, columns)
         self.gate = JumpGate(jump_ns)
         self.epoch = 0
         self.frame_id = ''

@@ -135,14 +135,16 @@ def test_an_empty_cloud_is_a_frame_whose_centroid_is_not_valid():
     assert frame.valid[-1, group(drive, 'lidar_centroid')] == 0
 
 
-def test_a_cloud_in_another_frame_is_left_out_and_counted():
+def test_a_cloud_that_no_transform_leads_to_the_output_frame_is_left_out_and_counted():
     drive = Drive(make_pipeline(sources=['lidar'], output_frame='base_link'))
     drive.push('lidar', 100, POINT)
-    assert drive.advance(100) == [('features', 100)]
+    assert drive.advance(100) == []
     status = drive.status()
     assert status.outputs['voxels'].dropped == {Reason.FRAME_NO_CLOUD: 1}
     assert status.outputs['voxels'].frame_id == 'base_link'
-    assert status.sources['lidar'].notes == {Reason.FRAME_MISMATCH: 1}
+    # Its features would be those of another box than the grid, and the trigger is required.
+    assert status.outputs['features'].dropped == {Reason.FRAME_REQUIRED: 1}
+    assert status.sources['lidar'].notes == {Reason.TRANSFORM_UNKNOWN: 1}
     assert status.sources['lidar'].frame_id == 'lidar'
 
 
