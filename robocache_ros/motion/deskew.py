@@ -17,9 +17,9 @@ def motion_of(times: PointTimes, poses_at: Callable[[IntArray], Pose]) -> Motion
     """
     Motion that takes each point from the sensor at the point's time to one target frame.
 
-    `poses_at` gives the poses [k] of the sensor in the target frame at times int64 [k] ns, which
-    begin up to one segment (4.2 ms) before the first point and end at the last.
+    `poses_at` gives the poses [k] of the sensor in the target frame at times int64 [k] ns, none
+    before the first point and none after the last.
     """
-    begin_ns, at = knots(times.first_ns, times.last_ns)
+    begin_ns, knot_times = knots(times.first_ns, times.last_ns)
     base = times.zero + (begin_ns - times.zero_ns) / times.scale
-    return Motion(times.field, times.scale, base, fit(poses_at(at)))
+    return Motion(times.field, times.scale, base, fit(poses_at(knot_times), knot_times))

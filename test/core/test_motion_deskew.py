@@ -35,19 +35,25 @@ EPOCH_NS = 1_700_000_000 * 10**9
     ('first', 'last', 'segments'),
     [
         (0, 0, 1),
+        (0, 1, 1),
         (0, 2**22 - 1, 1),
         (0, 2**22, 2),
         (EPOCH_NS, EPOCH_NS + SWEEP_NS, 24),
         (-5, 2 * 2**22 - 6, 2),
     ],
 )
-def test_knots_lie_half_a_segment_apart_and_end_with_the_last_point(first, last, segments):
+def test_knots_are_begin_middle_and_end_of_segments_from_the_first_to_the_last_point(
+    first, last, segments
+):
     begin, times = knots(first, last)
-    assert len(times) == 2 * segments + 1
+    assert begin == first
     assert times.dtype == np.int64
-    assert times[0] == begin <= first < begin + 2**22
-    assert np.diff(times[:-1]).tolist() == [HALF] * (2 * segments - 1)
-    assert times[-1] == last == begin + segments * 2**22 - 1  # in the last segment, at its end
+    assert len(times) == 2 * segments + 1
+    assert times[:-2].tolist() == [first + k * HALF for k in range(2 * segments - 1)]
+    assert times[-1] == last
+    assert (last - begin) >> 22 == segments - 1  # the last point is in the last segment
+    assert times[-3] <= times[-2] <= last
+    assert abs((times[-3] + last) / 2 - times[-2]) <= 0.5
 
 
 def test_a_sweep_that_ends_before_it_begins_is_refused():
@@ -55,33 +61,41 @@ def test_a_sweep_that_ends_before_it_begins_is_refused():
         knots(10, 9)
 
 
-def test_segments_meet_the_poses_at_begin_middle_and_end():
-    poses = random_poses(7, 1)
-    found = fit(poses).astype(np.float64)
+@pytest.mark.parametrize('last', [3 * 2**22 - 1, 2 * 2**22 + 1000, 2 * 2**22 + 2])
+def test_segments_meet_the_poses_at_begin_middle_and_end(last):
+    poses, (_, times) = random_poses(7, 1), knots(0, last)
+    found = fit(poses, times).astype(np.float64)
     assert found.shape == (3, 33)
-    assert fit(poses).dtype == np.float32
+    assert fit(poses, times).dtype == np.float32
     m0, m1, m2 = (found[:, k : k + 9].reshape(3, 3, 3) for k in (0, 9, 18))
     exact = matrices(poses.rotation)
-    for s in range(3):
-        for half in range(3):
-            w = half / 2
-            got = m0[s] + w * m1[s] + w * w * m2[s]
-            np.testing.assert_allclose(got, exact[2 * s + half], rtol=0, atol=1e-6)
-        np.testing.assert_allclose(found[s, 27:30], poses.position[2 * s], rtol=1e-7)
-        end = found[s, 27:30] + found[s, 30:33]
-        np.testing.assert_allclose(end, poses.position[2 * s + 2], rtol=0, atol=3e-6)
+    for knot, at in enumerate(times.tolist()):
+        s = min(knot // 2, 2)
+        w = (at - s * 2**22) / 2**22
+        got = m0[s] + w * m1[s] + w * w * m2[s]
+        np.testing.assert_allclose(got, exact[knot], rtol=0, atol=2e-6)
+        if knot % 2 == 0:
+            position = found[s, 27:30] + w * found[s, 30:33]
+            np.testing.assert_allclose(position, poses.position[knot], rtol=0, atol=3e-6)
 
 
 def test_a_segment_at_rest_is_its_pose():
     # The numbers by hand: a quarter turn to the left, 1 m ahead, 2 m left, 3 m up.
-    still = Pose(
-        np.array([[0, 0, math.sqrt(0.5), math.sqrt(0.5)]] * 3), np.array([[1, 2, 3.0]] * 3)
-    )
-    found = fit(still)
+    left = [0, 0, math.sqrt(0.5), math.sqrt(0.5)]
+    still = Pose(np.array([left] * 3), np.array([[1, 2, 3.0]] * 3))
     expected = np.zeros((1, 33))
     expected[0, :9] = [0, -1, 0, 1, 0, 0, 0, 0, 1]
     expected[0, 27:30] = [1, 2, 3]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+    for last in (0, 1, 1000, 2**22 - 1):
+        found = fit(still, knots(0, last)[1])
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+
+
+def test_a_segment_that_moves_evenly_moves_on_evenly():
+    # 1 mm until 1/8 of the segment is 8 mm for a whole one.
+    poses = Pose(np.array([[0, 0, 0, 1.0]] * 3), np.array([[0, 0, 0], [5e-4, 0, 0], [1e-3, 0, 0]]))
+    found = fit(poses, np.array([0, 2**18, 2**19]))
+    assert found[0, 27:33].tolist() == pytest.approx([0, 0, 0, 8e-3, 0, 0])
 
 
 def sphere(n, radius=100.0, seed=2):
@@ -160,7 +174,7 @@ def test_what_a_gyro_and_odometry_measured_is_enough():
         Trajectory(odometry_ns, body_at(FAST, odometry_ns), 10**8),
     )
     times = relative_times()
-    assert ego.trouble(knots(times.first_ns, times.last_ns)[0], times.last_ns) is None
+    assert ego.trouble(times.first_ns, times.last_ns) is None
     motion = motion_of(times, lambda at: compose(ego.relative(times.last_ns, at), mounted))
     world, since = sphere(1000)
     points = seen_from(body_at(FAST, BEGIN_NS + since, tuple(mounted.position)), world)
@@ -191,37 +205,32 @@ def test_values_of_every_unit_and_zero_are_read_right(scale, zero, zero_ns, dtyp
     assert farthest(moved(motion, values, points), world) < 3e-4
 
 
-def test_a_motion_names_the_field_and_begins_with_its_first_segment():
-    asked = []
-
-    def poses_at(times):
-        asked.append(times)
-        return body_at(FAST, times)
-
-    motion = motion_of(PointTimes('t', 1000.0, 50.0, 2_000_000, 5_000_000, 6_000_000), poses_at)
+def test_a_motion_names_the_field_and_begins_with_the_first_point():
+    motion = motion_of(
+        PointTimes('t', 1000.0, 50.0, 2_000_000, 5_000_000, 6_000_000),
+        lambda at: body_at(FAST, at),
+    )
     assert isinstance(motion, Motion)
     assert (motion.field, motion.scale, motion.segments.shape) == ('t', 1000.0, (1, 33))
-    # The segment ends after the last point, at 6 ms + 1 ns, and is 4.194304 ms long.
-    begin = 6_000_001 - 4_194_304
-    assert motion.base == pytest.approx(50 + (begin - 2_000_000) / 1000, abs=1e-12)
-    assert [times.tolist() for times in asked] == [[begin, begin + HALF, 6_000_000]]
+    assert motion.base == 50 + 3000
     motion.check(['t'])
 
 
-def test_nothing_is_asked_for_after_the_last_point():
-    # A motion that is only known up to the end of the sweep: what it holds then would bend the
-    # last segment, by a metre at this distance.
-    times = relative_times(0, 70_000_000)
-    known = np.arange(BEGIN_NS - 10_000_000, times.last_ns + 1, 1_000_000)
-    assert known[-1] == times.last_ns
+@pytest.mark.parametrize('last', [70_000_000, 2 * 2**22, 2 * 2**22 + 3, 2 * 2**22 - 1, 900_000, 0])
+def test_nothing_is_asked_for_before_the_first_or_after_the_last_point(last):
+    # A motion that is only known during the sweep: what is held outside of it would bend the
+    # first or the last segment, by decimetres at this distance.
+    times = relative_times(0, last)
+    known = np.unique(np.append(np.arange(BEGIN_NS, times.last_ns, 500_000), times.last_ns))
     ego = EgoMotion(None, Trajectory(known, body_at(FAST, known), 10**8))
     motion = motion_of(times, lambda at: ego.relative(times.last_ns, at))
     world, since = sphere(500)
-    since = since * 7 // 10
+    since = np.sort(np.append(since * last // SWEEP_NS, [0, last]))
+    world = np.append(world, world[:, :2], axis=1)
     points = seen_from(body_at(FAST, BEGIN_NS + since), world)
     end = inverse(body_at(FAST, times.last_ns))
     exact = (rotate(end.rotation, world.T) + end.position).T
-    assert farthest(moved(motion, since, points), exact) < 1e-3
+    assert farthest(moved(motion, since, points), exact) < 1e-4
 
 
 def test_a_flash_of_one_time_moves_as_a_whole():
