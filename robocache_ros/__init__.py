@@ -7,11 +7,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from robocache_ros.api import fuse, occupancy, resample, voxelize
+    from robocache_ros.api import deskew, fuse, occupancy, resample, voxelize
+    from robocache_ros.codec.cloud import Motion
     from robocache_ros.resampling import Fused, Resampled, Stream
 
 __version__ = '0.1.0'
-__all__ = ['Fused', 'Resampled', 'Stream', 'fuse', 'occupancy', 'resample', 'voxelize']
+__all__ = [
+    'Fused',
+    'Motion',
+    'Resampled',
+    'Stream',
+    'deskew',
+    'fuse',
+    'occupancy',
+    'resample',
+    'voxelize',
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.backends import Backend, make_backend
+from robocache_ros.backends.numpy_deskew import deskew as move_points
+from robocache_ros.backends.workspace import Workspace
 from robocache_ros.batch import Batch, make_batch
+from robocache_ros.codec.cloud import Motion
 from robocache_ros.grid import MAX_POINTS, Channel, Grid, SparseVoxels, VoxelSpec
 from robocache_ros.interop import Kind, kind_of
 from robocache_ros.points import as_cloud, kind_of_points
@@ -39,8 +42,11 @@ def voxelize(
     fields: Sequence[str] | None = None,
     dense: bool = False,
     transform: npt.ArrayLike | None = None,
+    motion: Motion | None = None,
     max_points: int = MAX_POINTS,
     max_voxels: int = MAX_POINTS,
+    max_points_per_voxel: int = 0,
+    seed: int = 0,
     resolutions: Mapping[str, float] | None = None,
     backend: str = 'auto',
 ) -> SparseVoxels | FloatArray:
@@ -52,9 +58,11 @@ def voxelize(
     three; `point_cloud_range` [x y z min, x y z max]; `channels`: count, occupancy, centroid,
     mean_F, min_F, max_F, sum_F with F any field. Points outside are left out and counted in
     `.stats`; of more than `max_points` the first ones are used, of more than `max_voxels` those
-    with the lowest indices stay (a dense grid has all). `resolutions`: steps in which a field is
+    with the lowest indices stay (a dense grid has all). Of a voxel with more points than
+    `max_points_per_voxel` a fair sample of so many is used, which depends on `seed` and on where
+    the points are, not on their order; 0 uses all. `resolutions`: steps in which a field is
     summed, powers of two; default 1 for integers and 2^-18 for floats. `transform`: [4, 4], any
-    affine map into the frame of the grid, rounded to float32.
+    affine map into the frame of the grid, rounded to float32; `motion` instead: see `deskew`.
     Dense: count has to be a channel; empty cells and voxels without a valid value are 0.
 
     Arrays may be NumPy's, torch's, CuPy's, or any that speak DLPack; they are read where they
@@ -63,7 +71,7 @@ def voxelize(
     Raises ValueError, Rejected for a malformed message, and DeviceLost for arrays on a GPU that
     failed.
     """
-    cloud = as_cloud(points, fields, transform)
+    cloud = as_cloud(points, fields, transform, motion)
     kind = kind_of_points(points)
     spec = VoxelSpec(
         Grid.from_range(voxel_size, point_cloud_range),
@@ -71,6 +79,8 @@ def voxelize(
         max_points,
         max_voxels,
         resolutions or {},
+        max_points_per_voxel,
+        seed,
     )
     lacking = [name for name in spec.fields if not cloud.has(name)]
     if lacking:
@@ -93,6 +103,7 @@ def occupancy(
     point_cloud_range: Sequence[float],
     packed: bool = False,
     transform: npt.ArrayLike | None = None,
+    motion: Motion | None = None,
     max_points: int = MAX_POINTS,
     backend: str = 'auto',
 ) -> AnyArray:
@@ -102,13 +113,30 @@ def occupancy(
     `packed`: uint8 [ceil(cells / 8)], the cell of linear index i (z-major, x fastest) in bit
     i % 8 of byte i // 8. The other arguments, and what is raised, as for `voxelize`.
     """
-    cloud = as_cloud(points, None, transform)
+    cloud = as_cloud(points, None, transform, motion)
     kind = kind_of_points(points)
     grid = Grid.from_range(voxel_size, point_cloud_range)
     spec = VoxelSpec(grid, (Channel.parse('occupancy'),), max_points)
     run = _backend(backend, kind.device_id)
     cells: AnyArray = kind.give(run.occupancy([cloud], grid, spec.max_points, packed))
     return cells
+
+
+def deskew(points: Any, motion: Motion, *, fields: Sequence[str] | None = None) -> Any:
+    """
+    Points moved each by its own time: x, y and z as float32 [N] each, in metres.
+
+    What `voxelize` computes with `motion`, to the bit, for whoever needs the points themselves.
+    `points` and `fields` as there; the field that the motion reads the time in is one of them.
+    `motion_of` in `robocache_ros.motion.deskew` makes a `Motion` of the times of the points and
+    the poses of the sensor. Computed on the CPU; results are of the kind of the points, in the
+    same place.
+    """
+    cloud = as_cloud(points, fields, None, motion)
+    kind = kind_of_points(points)
+    x, y, z = cloud.xyz()
+    move_points(Workspace(), cloud, motion, (x, y, z))
+    return kind.give(x), kind.give(y), kind.give(z)
 
 
 def resample(

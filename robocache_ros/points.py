@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robocache_ros.codec.cloud import XYZ, CloudView, Transform, decode_cloud
+from robocache_ros.codec.cloud import XYZ, CloudView, Motion, Transform, decode_cloud
 from robocache_ros.interop import (
     DeviceArray,
     Kind,
@@ -25,19 +25,29 @@ from robocache_ros.samples import AnyArray
 _Column = AnyArray | DeviceArray
 
 
-def as_cloud(points: Any, fields: Sequence[str] | None = None, transform: Any = None) -> CloudView:
+def as_cloud(
+    points: Any,
+    fields: Sequence[str] | None = None,
+    transform: Any = None,
+    motion: Motion | None = None,
+) -> CloudView:
     """
     View of points in any of these forms; ValueError or Rejected for anything else.
 
     An array [N, 3+] with columns x, y, z and then those named by `fields`; a tuple of such columns
     [N] each; a mapping or structured array of columns by name; a PointCloud2 message; a view.
     Arrays may be of any kind that `interop` knows, and are not copied. `transform`: matrix [4, 4]
-    that moves the points.
+    that moves the points; `motion`: moves each by its own time, instead.
     """
     cloud = _as_cloud(points, fields)
-    if transform is None:
-        return cloud
-    return replace(cloud, transform=Transform.from_matrix(on_host(transform)))
+    if transform is not None and motion is not None:
+        raise ValueError('points move by a transform or by a motion, not by both')
+    if transform is not None:
+        moved = Transform.from_matrix(on_host(transform))
+        return replace(cloud, transform=moved, motion=None)
+    if motion is not None:
+        return replace(cloud, transform=None, motion=motion)
+    return cloud
 
 
 def kind_of_points(points: Any) -> Kind:
