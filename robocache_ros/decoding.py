@@ -13,11 +13,16 @@ from robocache_ros.codec.cloud import CloudView, decode_cloud
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.joints import joint_decoder
+from robocache_ros.codec.odometry import decode_odometry
 from robocache_ros.codec.point_clock import PointClock, Tell, Untimed
 from robocache_ros.config import CloudSource, DeskewConfig, JointStateSource, SourceConfig
 
 # Source type -> decoder, where it does not depend on the parameters of the source.
-_PLAIN: dict[str, Callable[[Any], Any]] = {'image': decode_image, 'imu': decode_imu}
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    'image': decode_image,
+    'imu': decode_imu,
+    'odometry': decode_odometry,
+}
 
 
 class Decoder:
@@ -56,6 +61,11 @@ class Decoder:
         except Untimed as untimed:
             return replace(cloud, notes={**cloud.notes, untimed.reason: 1})
         return replace(cloud, times=times and times.shifted(self._offset_ns))
+
+
+def frame_of(message: Any) -> str:
+    """Return the frame that a message is about: of odometry, the one that moves."""
+    return str(getattr(message, 'child_frame_id', message.header.frame_id))
 
 
 def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:

@@ -148,6 +148,12 @@ class Pipeline:
             track = self._timeline.tracks[source]
             return self._placer.explain(track, self._frame_id([]))
 
+    @property
+    def gyro_bias(self) -> tuple[float, ...]:
+        """What the gyroscope that `deskew` names shows when nothing turns, rad/s."""
+        with self._lock:
+            return self._placer.bias
+
     def clock_jumped(self, clock_ns: int, arrival_ns: int) -> None:
         """Begin a new epoch: the ROS clock jumped back to `clock_ns`."""
         with self._lock:

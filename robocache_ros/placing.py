@@ -83,6 +83,11 @@ class Moment:
     used: dict[str, tuple[int, ...]] = field(default_factory=dict)
     notes: dict[str, Counter[Reason]] = field(default_factory=dict)
 
+    def miss(self, source: str, reason: Reason) -> None:
+        """Note that it is not known where a source is that tells the motion."""
+        self.problem = Reason.MOTION_MISSING
+        self.notes[source] = Counter({reason: 1})
+
 
 class Placer:
     """
@@ -156,7 +161,7 @@ class Placer:
         if self._imu is not None:
             self._turn(moment, self._imu, begin_ns, end_ns)
         if self._odometry is not None:
-            moment.moving = self._odometry_between(moment, self._odometry, begin_ns, end_ns)
+            self._move(moment, self._odometry, begin_ns, end_ns)
         return moment
 
     def watch_bias(self, t_ref_ns: int) -> None:
@@ -251,28 +256,28 @@ class Placer:
 
     def _turn(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
         """Add up the gyroscope's rates, about the axes of base_frame."""
-        mounted = self._mounted(track, moment.t_ref_ns)
+        base = self._config.base_frame
+        sensor = self._own_frames.get(track.config.name, track.frame_id)
+        mounted = self.frames.lookup(base, sensor, moment.t_ref_ns)
         if isinstance(mounted, Reason):
-            moment.problem = Reason.MOTION_MISSING
-            moment.notes[track.config.name] = Counter({mounted: 1})
-            return
+            return moment.miss(track.config.name, mounted)
         times, rates = _rates_of(track)
         needed = needed_samples(times, begin_ns, end_ns)
         moment.used[track.config.name] = tuple(times[needed].tolist())
         turning = rotate(mounted.rotation, rates[needed] - self._bias)
         moment.turning = integrate(times[needed].copy(), turning, track.config.max_gap_ns)
 
-    def _odometry_between(
-        self, moment: Moment, track: Track, begin_ns: int, end_ns: int
-    ) -> Trajectory:
+    def _move(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
+        """Take the poses of odometry, which are those of base_frame or of another frame on it."""
+        base = self._config.base_frame
+        mounted = self.frames.lookup(track.frame_id or base, base, moment.t_ref_ns)
+        if isinstance(mounted, Reason):
+            return moment.miss(track.config.name, mounted)
         needed = needed_samples(track.ring.times, begin_ns, end_ns)
-        times, poses = track.ring.times[needed].copy(), track.ring.column(2)[needed].copy()
+        times, poses = track.ring.times[needed].copy(), track.ring.column(2)[needed]
         moment.used[track.config.name] = tuple(times.tolist())
-        return Trajectory(times, Pose(poses[:, 3:], poses[:, :3]), track.config.max_gap_ns)
-
-    def _mounted(self, track: Track, t_ns: int) -> Pose | Reason:
-        sensor = self._own_frames.get(track.config.name, track.frame_id)
-        return self.frames.lookup(self._config.base_frame, sensor, t_ns)
+        body = compose(Pose(poses[:, 3:], poses[:, :3]), mounted)
+        moment.moving = Trajectory(times, body, track.config.max_gap_ns)
 
 
 def _rates_of(track: Track) -> tuple[IntArray, npt.NDArray[np.float64]]:

@@ -146,6 +146,12 @@ class Reason(Enum):
         'A value is NaN, infinite or absurdly large (2^126 or more).',
         'Fix the driver; a fused vector never carries such values.',
     )
+    BAD_POSE = _Entry(
+        'bad_pose',
+        Scope.SAMPLE,
+        'The orientation of an odometry message is not near unit length.',
+        'Fix the publisher: a pose that is not known yet should not be sent.',
+    )
     JOINT_MISSING = _Entry(
         'joint_missing',
         Scope.SAMPLE,
@@ -230,8 +236,9 @@ class Reason(Enum):
     MOTION_MISSING = _Entry(
         'motion_missing',
         Scope.VALUE,
-        'Clouds not corrected for motion: the source that `deskew` names has sent nothing.',
-        'See the status of that source.',
+        'Clouds not corrected for motion: the source that `deskew` names has sent nothing, or '
+        'nothing tells where it is in `base_frame`.',
+        'See the status of that source, and its `extrinsic`.',
     )
     MOTION_LATE = _Entry(
         'motion_late',

@@ -9,7 +9,7 @@ from typing import Any
 
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
-from robocache_ros.decoding import Decoder
+from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Rejected
 from robocache_ros.samples import Frame
@@ -57,7 +57,7 @@ def _push(
     try:
         header_ns = stamp_ns(message.header) if source.stamp == 'header' else received_ns
         t_ns, sample = decode(message, header_ns)
-        pipeline.push(received_ns, source.name, t_ns, sample, message.header.frame_id)
+        pipeline.push(received_ns, source.name, t_ns, sample, frame_of(message))
     except Rejected as rejected:
         pipeline.reject(source.name, rejected.reason)
 

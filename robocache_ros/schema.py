@@ -20,6 +20,7 @@ from robocache_ros.config import (
     ImageSource,
     ImuSource,
     JointStateSource,
+    OdometrySource,
     SourceConfig,
 )
 
@@ -171,6 +172,15 @@ def _imu(source: SourceConfig) -> list[FeatureGroup]:
     ]
 
 
+def _odometry(source: SourceConfig) -> list[FeatureGroup]:
+    return [
+        _group(source, 'position', 'linear', 'm', ['x', 'y', 'z']),
+        _group(source, 'orientation', 'slerp', '1', ['x', 'y', 'z', 'w']),
+        _group(source, 'linear_velocity', 'linear', 'm/s', ['x', 'y', 'z']),
+        _group(source, 'angular_velocity', 'linear', 'rad/s', ['x', 'y', 'z']),
+    ]
+
+
 def _joint_state(source: SourceConfig) -> list[FeatureGroup]:
     assert isinstance(source, JointStateSource)
     units = {'position': 'rad or m', 'velocity': 'rad/s or m/s', 'effort': 'Nm or N'}
@@ -206,4 +216,5 @@ _GROUPS: dict[type[SourceConfig], Callable[[SourceConfig], list[FeatureGroup]]] 
     ImageSource: _image,
     ImuSource: _imu,
     JointStateSource: _joint_state,
+    OdometrySource: _odometry,
 }

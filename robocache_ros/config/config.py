@@ -204,6 +204,8 @@ class Config:
             channels=self.voxels.parsed_channels,
             max_points=self.voxels.max_points,
             max_voxels=self.voxels.max_voxels,
+            max_points_per_voxel=self.voxels.max_points_per_voxel,
+            seed=self.voxels.seed,
             resolutions={
                 name: step
                 for source in self.voxel_sources()

@@ -16,11 +16,12 @@ from typing import Any
 
 from robocache_ros.demo.child import Child
 from robocache_ros.demo.monitor import Monitor
-from robocache_ros.demo.options import parse
+from robocache_ros.demo.options import FAST_PARAMETERS, FAST_ROBOT, parse
 from robocache_ros.demo.report import build_report, summary, table
 from robocache_ros.demo.screen import Screen
 from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.environment import MALLOC, fastdds_profile
+from robocache_ros.resources import config_file
 
 NODE = '/preprocessor'
 TRIGGER = 'lidar'
@@ -149,16 +150,18 @@ def isolated_environment(domain: int) -> dict[str, str]:
 
 def node_parameters(options: argparse.Namespace) -> list[str]:
     """Return the node's parameters as ROS arguments."""
-    return _parameters(f'backend:={options.backend}', *options.node_param)
+    file = ['--params-file', str(config_file(FAST_PARAMETERS))] if options.fast else []
+    return [*file, *_parameters(f'backend:={options.backend}', *options.node_param)]
 
 
 def sim_parameters(options: argparse.Namespace) -> list[str]:
-    """Return the simulator's: no joints, which the default node has no source for."""
+    """Return the simulator's: nothing that the node has no source for."""
     return _parameters(
         f'duration_sec:={options.seconds}',
         'start_delay_sec:=1.5',  # the node needs a moment to see the QoS of what it will get
         f'lidar.rate_hz:={options.rate}',
         'joints.rate_hz:=0.0',
+        *(FAST_ROBOT if options.fast else ['odom.rate_hz:=0.0']),
         *options.sim_param,
     )
 

@@ -135,7 +135,7 @@ class Monitor:
         prefix = f'{self._name}: '
         ours = [status for status in message.status if status.name.startswith(prefix)]
         if ours:
-            self.seen.health = _health(ours, prefix)
+            self.seen.health = health_of(ours, prefix)
             if not self.last_diagnostics_ns:
                 self._count_from_here()
             self.last_diagnostics_ns = time.monotonic_ns()
@@ -174,7 +174,8 @@ def _drain(subscription: Subscription[Any], take: Callable[[Any], None]) -> None
         take(taken[0])
 
 
-def _health(statuses: Sequence[DiagnosticStatus], prefix: str) -> Health:
+def health_of(statuses: Sequence[DiagnosticStatus], prefix: str) -> Health:
+    """Return what statuses whose names begin with `prefix` say."""
     health = Health()
     for status in statuses:
         values = {pair.key: pair.value for pair in status.values}

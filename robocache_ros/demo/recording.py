@@ -50,14 +50,28 @@ class Recording:
         else:
             self._stream.save(save)
 
-    def arrange(self, curves: Sequence[str]) -> None:
-        """Lay the window out: scene and image, below them a plot for each path of `curves`."""
+    def arrange(self, curves: Sequence[str], compare: bool = False) -> None:
+        """
+        Lay the window out: scene and image, below them a plot for each path of `curves`.
+
+        `compare`: show smeared and deskewed clouds beside each other, voxels apart from them.
+        """
         views = self._rerun.blueprint
-        scene = views.Spatial3DView(origin='world', name='cloud and voxels')
         image = views.Spatial2DView(origin='camera', name='camera')
+        if compare:
+            smeared, cloud, voxels = (
+                views.Spatial3DView(origin='world', contents=[f'world/{path}'], name=name)
+                for path, name in (
+                    ('smeared', 'as measured'), ('cloud', 'deskewed'), ('voxels', 'voxels'),
+                )
+            )  # fmt: skip
+            top = views.Horizontal(smeared, cloud, views.Vertical(voxels, image))
+        else:
+            scene = views.Spatial3DView(origin='world', name='cloud and voxels')
+            top = views.Horizontal(scene, image, column_shares=[2, 1])
         plots = [views.TimeSeriesView(origin=f'features/{path}', name=path) for path in curves]
         rows = views.Vertical(
-            views.Horizontal(scene, image, column_shares=[2, 1]),
+            top,
             views.Grid(*plots, grid_columns=4),
             row_shares=[3, 2],
         )
@@ -65,12 +79,11 @@ class Recording:
 
     def cloud(self, stamp_ns: int, points: FloatArray) -> None:
         """Show points [N, 3], thinned out evenly if there are too many."""
-        shown = points[_thinned(len(points))]
-        self._log(
-            stamp_ns,
-            'world/cloud',
-            self._rerun.Points3D(shown, radii=0.02, colors=[200, 200, 200]),
-        )
+        self._points(stamp_ns, 'world/cloud', points, [200, 200, 200])
+
+    def smeared(self, stamp_ns: int, points: FloatArray) -> None:
+        """Show the same points without deskew."""
+        self._points(stamp_ns, 'world/smeared', points, [255, 160, 90])
 
     def voxels(
         self, stamp_ns: int, centers: FloatArray, size: Sequence[float], values: AnyArray
@@ -103,6 +116,10 @@ class Recording:
     def close(self) -> None:
         """Write out everything."""
         self._stream.disconnect()
+
+    def _points(self, stamp_ns: int, path: str, points: FloatArray, colour: list[int]) -> None:
+        shown = points[_thinned(len(points))]
+        self._log(stamp_ns, path, self._rerun.Points3D(shown, radii=0.02, colors=colour))
 
     def _log(self, stamp_ns: int, path: str, what: Any) -> None:
         self._stream.set_time('stamp', timestamp=np.datetime64(stamp_ns, 'ns'))

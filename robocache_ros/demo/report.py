@@ -10,6 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from robocache_ros.reasons import Reason
+
+# Why a cloud goes into the grid as it was measured, although its motion was asked for.
+SMEARED = [
+    reason.key
+    for reason in (
+        Reason.POINT_TIME_MISSING,
+        Reason.POINT_TIME_DOUBT,
+        Reason.MOTION_MISSING,
+        Reason.MOTION_LATE,
+        Reason.MOTION_GAP,
+    )
+]
 COUNTS = ('received', 'used', 'buffered', 'expired', 'lost_transport')
 
 
@@ -62,6 +75,9 @@ def build_report(seen: Observed, cpu_sec: Mapping[str, float]) -> dict[str, Any]
         'sources': {
             name: _source(health.sources.get(name, {}), seen.published.get(name)) for name in names
         },
+        'deskew': {
+            name: _deskew(values) for name, values in health.sources.items() if _is_timed(values)
+        },
         'stages': {name: _stages(values) for name, values in health.outputs.items()},
         'cpu': {name: round(seconds, 2) for name, seconds in cpu_sec.items()},
     }
@@ -79,13 +95,29 @@ def _output(arrivals: Arrivals, sent_ns: Mapping[int, int], size_name: str) -> d
 
 
 def _latency_ms(arrivals: Arrivals, sent_ns: Mapping[int, int]) -> dict[str, float | None]:
-    """From the publication of the trigger message with the same stamp to our reception."""
-    pairs = zip(arrivals.stamp_ns, arrivals.received_ns, strict=True)
-    delays = [(now - sent_ns[stamp]) / 1e6 for stamp, now in pairs if stamp in sent_ns]
+    """From the publication of the message that triggered a frame to our reception of it."""
+    triggers = _triggers_of(arrivals.stamp_ns, list(sent_ns))
+    pairs = zip(triggers, arrivals.received_ns, strict=True)
+    delays = [(now - sent_ns[stamp]) / 1e6 for stamp, now in pairs if stamp is not None]
     if not delays:
         return {'p50': None, 'p95': None, 'p99': None, 'max': None}
     p50, p95, p99 = (round(float(p), 3) for p in np.percentile(delays, [50, 95, 99]))
     return {'p50': p50, 'p95': p95, 'p99': p99, 'max': round(max(delays), 3)}
+
+
+def _triggers_of(stamps_ns: Sequence[int], sent_ns: Sequence[int]) -> list[int | None]:
+    """
+    Return which of the stamps `sent_ns` each frame is of; None: of none that we know.
+
+    The frame of a cloud may be of the time of its last point, up to a period after its stamp.
+    """
+    known = np.sort(np.asarray(sent_ns, np.int64))
+    period_ns = np.diff(known).min() if len(known) > 1 else 1
+    found: list[int | None] = []
+    for stamp_ns, after in zip(stamps_ns, known.searchsorted(stamps_ns, 'right'), strict=True):
+        newest = int(known[after - 1]) if after else None
+        found.append(newest if newest is not None and stamp_ns - newest < period_ns else None)
+    return found
 
 
 def _source(values: Mapping[str, str], published: int | None) -> dict[str, Any]:
@@ -96,6 +128,22 @@ def _source(values: Mapping[str, str], published: int | None) -> dict[str, Any]:
     }
     counts = {name: int(values.get(name, 0)) for name in COUNTS}
     return {'published': published, **counts, 'dropped': dropped}
+
+
+def _is_timed(values: Mapping[str, str]) -> bool:
+    """Whether the node looks at the times of this source's points."""
+    smeared = any(int(values.get(f'note.{reason}', 0)) for reason in SMEARED)
+    return smeared or 'point_time' in values
+
+
+def _deskew(values: Mapping[str, str]) -> dict[str, Any]:
+    """Which clouds of a source kept their smear, and what the node says of the others."""
+    counts = {reason: int(values.get(f'note.{reason}', 0)) for reason in SMEARED}
+    return {
+        'point_time': values.get('point_time', ''),
+        'smeared': {reason: count for reason, count in counts.items() if count},
+        **{key: value for key, value in values.items() if key.startswith('deskew')},
+    }
 
 
 def _stages(values: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -157,7 +205,18 @@ def table(report: Mapping[str, Any]) -> list[str]:
         counts = ''.join(f'{_number(source[c]):>10}' for c in columns)
         dropped = sum(source['dropped'].values())
         lines.append(f'{name:<10}{counts}{dropped:>10}{source["lost_transport"]:>6}')
-    return lines
+    return lines + [_deskew_line(name, deskew) for name, deskew in report['deskew'].items()]
+
+
+def _deskew_line(name: str, deskew: Mapping[str, Any]) -> str:
+    parts = ['on' if deskew['point_time'] else 'off']
+    parts += [f'{count} clouds left smeared ({why})' for why, count in deskew['smeared'].items()]
+    parts += [
+        f'{key.removeprefix("deskew_").replace("_", " ")} {value}'
+        for key, value in deskew.items()
+        if key.startswith('deskew')
+    ]
+    return f'{"deskew":<10}{name} {", ".join(parts)}'
 
 
 def _number(value: float | None) -> str:

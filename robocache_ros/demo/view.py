@@ -8,26 +8,34 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
-from sensor_msgs.msg import Image, PointCloud2
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image, Imu, PointCloud2
 from std_msgs.msg import String
 
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import ImageView, decode_image
 from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.config import Config
+from robocache_ros.demo.monitor import health_of
+from robocache_ros.demo.placed import PlacedClouds
 from robocache_ros.demo.recording import MAX_CURVES, Recording, RerunMissing
 from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
 from robocache_ros.ros.arguments import parse
 
+MESSAGES = {'pointcloud2': PointCloud2, 'imu': Imu, 'odometry': Odometry}
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
 
@@ -40,8 +48,11 @@ class Viewer:
         self._node = node
         self._recording = recording
         self._channel = options.channel
+        self._name = options.node
         self._schema: dict[str, Any] | None = None
         self._image_ns = 0
+        self._placed: PlacedClouds | None = None
+        self._inputs: dict[str, Subscription[Any]] = {}  # of `_placed`, by source
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for kind, topic, callback, qos in (
             (PointCloud2, options.cloud, self._on_cloud, qos_profile_sensor_data),
@@ -49,6 +60,7 @@ class Viewer:
             (String, f'{options.node}/schema', self._on_schema, latched),
             (PointCloud2, f'{options.node}/voxels', self._on_voxels, QoSProfile(depth=5)),
             (PointCloud2, f'{options.node}/features', self._on_features, QoSProfile(depth=5)),
+            (DiagnosticArray, '/diagnostics', self._on_diagnostics, QoSProfile(depth=5)),
         ):
             node.create_subscription(kind, topic, self._guarded(callback), qos)
 
@@ -66,12 +78,39 @@ class Viewer:
     def _on_schema(self, message: String) -> None:
         self._schema = schema = read_schema(message)
         groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
-        self._recording.arrange([_path(group) for group in groups])
+        config = Config.from_mapping(schema['parameters'])
+        self._placed = PlacedClouds(config) if config.deskew.active else None
+        for subscription in self._inputs.values():
+            self._node.destroy_subscription(subscription)
+        self._inputs.clear()
+        self._recording.arrange([_path(group) for group in groups], config.deskew.active)
         for group in groups:
             names = [name.removeprefix(group['name'] + '_') for name in group['names']]
             self._recording.name_curves(_path(group), names)
 
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        """Learn the topics that the node listens to, and listen to them as well."""
+        prefix = f'{self._name}: '
+        ours = [status for status in message.status if status.name.startswith(prefix)]
+        known = health_of(ours, prefix).sources
+        for source in self._placed.sources if self._placed else ():
+            if source.name in known and source.name not in self._inputs:
+                self._inputs[source.name] = self._node.create_subscription(
+                    MESSAGES[source.type],
+                    known[source.name]['topic'],
+                    self._guarded(partial(self._on_input, source.name)),
+                    QoSProfile(depth=source.depth, reliability=ReliabilityPolicy.BEST_EFFORT),
+                )
+
+    def _on_input(self, source: str, message: Any) -> None:
+        if self._placed is not None:
+            for stamp, smeared, deskewed in self._placed.push(source, message):
+                self._recording.smeared(stamp, smeared)
+                self._recording.cloud(stamp, deskewed)
+
     def _on_cloud(self, message: PointCloud2) -> None:
+        if self._placed is not None:
+            return
         points = np.stack(decode_cloud(message).xyz(), axis=1)
         finite = np.isfinite(points).all(axis=1)
         self._recording.cloud(stamp_ns(message.header), points[finite])

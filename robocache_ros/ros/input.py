@@ -18,7 +18,7 @@ from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import ConfigError, SourceConfig
-from robocache_ros.decoding import Decoder
+from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.ros.events import (
@@ -172,7 +172,7 @@ class Input:
         try:
             t_ns, sample = self._decode(message, self._stamp_of(message))
             self._pipeline.push(
-                arrival_ns, self.source.name, t_ns, sample, message.header.frame_id
+                arrival_ns, self.source.name, t_ns, sample, frame_of(message)
             )
             self._on_sample()
         except Rejected as rejected:
