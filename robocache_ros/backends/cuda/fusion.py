@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,15 @@ from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied
 from robocache_ros.backends.cuda.samples import DeviceSamples
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.interop import DeviceArray
-from robocache_ros.resampling import DTYPES, RULES, Fused, Resampled, Stream, stored_dtype
+from robocache_ros.resampling import (
+    DTYPES,
+    RULES,
+    Fused,
+    Resampled,
+    Stream,
+    columns_of,
+    stored_dtype,
+)
 from robocache_ros.samples import AnyArray, IntArray
 
 STRIP_COLUMNS = 128  # of a warp: four of each lane
@@ -176,12 +183,6 @@ class Fusion:
         """A warp for each strip and a block for each row; where there are too many, in turns."""
         most = self._staging.device.multiprocessors * _BLOCKS_EACH
         return Launch('fusion.fuse', min(bucket(rows), most), 32 * min(strips, _MAX_WARPS))
-
-
-def columns_of(streams: Sequence[Stream]) -> tuple[slice, ...]:
-    """Columns of each stream where their values lie side by side."""
-    ends = list(accumulate((stream.values.shape[2] for stream in streams), initial=0))
-    return tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
 
 
 def _strips(streams: Sequence[Stream], out_width: int) -> npt.NDArray[Any]:
