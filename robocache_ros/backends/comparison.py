@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,8 +44,9 @@ def same_bits(one: Any, other: Any) -> bool:
         return bool(same and one.tobytes() == other.tobytes())
     if isinstance(one, Mapping):
         return list(one) == list(other) and all(same_bits(one[k], other[k]) for k in one)
-    if isinstance(one, tuple):
+    if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same_bits, one, other))
     if is_dataclass(one):
-        return same_bits(vars(one), vars(other))
+        names = [field.name for field in fields(one)]  # and not what it has cached
+        return all(same_bits(getattr(one, name), getattr(other, name)) for name in names)
     return bool(one == other)

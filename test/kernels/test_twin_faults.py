@@ -10,9 +10,10 @@ import gc
 import pytest
 from cpu_device import CpuDevice
 from faulty_device import FaultyDevice
-from operations import _image, _scan, _spec, _streams, _targets, same_bits
+from operations import _image, _scan, _spec, _streams, _targets
 
 from robocache_ros.backends import abandoned
+from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.device import DeviceHung, DeviceLost, Limits, OutOfResources
 from robocache_ros.backends.numpy_backend import NumpyBackend
