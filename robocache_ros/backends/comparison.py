@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robocache_ros.backends.crossover import Cases
-from robocache_ros.backends.cuda.device import DeviceLost
+from robocache_ros.backends.cuda.device import DeviceLost, OverLimit
 
 if TYPE_CHECKING:
     from robocache_ros.backends import Operations
@@ -30,7 +30,11 @@ def compare(
         if stopped():
             return
         case = made[0]()
-        if not same_bits(case.work(cuda), case.work(numpy)):
+        try:
+            found = case.work(cuda)
+        except OverLimit:  # as for any frame: NumPy does it
+            continue
+        if not same_bits(found, case.work(numpy)):
             raise DeviceLost(
                 f'{op} gives other bits than on NumPy, so the GPU is broken or its driver, or '
                 'this is a bug of the package; please report it'
