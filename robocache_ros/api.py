@@ -27,6 +27,8 @@ from robocache_ros.resampling import (
 )
 from robocache_ros.samples import AnyArray, FloatArray
 
+_Result = TypeVar('_Result', Resampled, Fused)
+
 _local = threading.local()  # a backend owns workspaces: one for each thread
 
 
@@ -141,9 +143,8 @@ def resample(
     """
     samples: Any = {'times': times, 'values': values}
     stream = Stream(**samples, rule=rule, max_gap_ns=max_gap_ns, dtype=dtype)
-    return _computed(
-        _resample, make_batch((stream,), targets), kind_of(values), out_dtype, backend
-    )
+    batch = make_batch((stream,), targets)
+    return _computed(_resample, batch, kind_of(values), out_dtype, backend)
 
 
 def fuse(
@@ -163,9 +164,6 @@ def fuse(
     batch = make_batch(streams, targets)
     kind = kind_of(Stream(*streams[0]).values)
     return _computed(_fuse, batch, kind, out_dtype, backend)
-
-
-_Result = TypeVar('_Result', Resampled, Fused)
 
 
 def _computed(
@@ -242,5 +240,5 @@ def _backend(name: str, device_id: int | None) -> Backend:
     known: dict[tuple[str, int], Backend] = _local.__dict__.setdefault('backends', {})
     key = name, device_id or 0
     if key not in known:
-        known[key] = make_backend(*key, wait=name == 'cuda' or device_id is not None)[0]
+        known[key] = make_backend(*key, wait=name == 'cuda' or device_id is not None)
     return known[key]

@@ -102,7 +102,7 @@ def test_numpy_computes_until_cuda_is_ready(make):
     assert opener.cuda.calls == ['voxelize']
     assert counts(backend) == {'warming_up': 1, 'cuda': 1}
     assert backend.status().reason == 'as configured'
-    assert backend.name == 'cuda'
+    assert backend.status().name == 'cuda'
 
 
 def test_cuda_asked_for_computes_everything_on_cuda(make):
