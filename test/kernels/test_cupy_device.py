@@ -402,6 +402,31 @@ def test_hang_is_the_last_call(fake):
     assert fake.names()[made:] == []
 
 
+def test_what_others_have_queued_is_waited_for_as_long_as_it_takes(fake, monkeypatch):
+    class Array:
+        def __dlpack__(self, *, stream):
+            pass
+
+    sums = Sums(CupyDevice())
+    sums.device.follow(Array())
+    sums.send(values_of(0))
+    fake.hangs = fake.others_busy = True
+    now_sec = 0.0
+
+    def monotonic():
+        nonlocal now_sec
+        now_sec += 0.6
+        if now_sec > 60:
+            fake.others_busy = False
+        return now_sec
+
+    monkeypatch.setattr(cupy_device.time, 'monotonic', monotonic)
+    monkeypatch.setattr(cupy_device.time, 'sleep', lambda _: None)
+    with pytest.raises(DeviceHung, match='within 2 s'):
+        sums.device.wait(2.0)
+    assert 60 < now_sec < 65
+
+
 def test_process_that_was_stopped_looks_once_more(fake, monkeypatch):
     """What is over when the process goes on is no hang, however long it was stopped."""
     sums = Sums(CupyDevice())
@@ -584,7 +609,7 @@ def test_cupy_has_all_that_its_stand_in_has(cupy, make_fake):
             assert not isinstance(value, int) or getattr(real, name) == value
             assert hasattr(real, name), name
     methods = {
-        'Stream': ('begin_capture', 'end_capture', '__enter__'),
+        'Stream': ('begin_capture', 'end_capture', 'record', '__enter__'),
         'Graph': ('launch',),
         'MemoryPool': ('malloc', 'free_all_blocks'),
         'Module': ('load', 'get_function'),

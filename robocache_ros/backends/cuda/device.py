@@ -119,7 +119,11 @@ class Device(Protocol):
         ...
 
     def wait(self, deadline_sec: float) -> None:
-        """Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`."""
+        """
+        Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`.
+
+        These begin when what is followed is done.
+        """
         ...
 
     def view(self, memory: Memory, dtype: npt.DTypeLike, shape: Sequence[int], begin: int) -> Any:
