@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from robocache_ros.backends.cuda.clouds import check
 from robocache_ros.backends.cuda.device import Launch, Memory, Program
 from robocache_ros.backends.cuda.jobs import FUSION_JOB, STRIP
 from robocache_ros.backends.cuda.memory import Grown, bucket
-from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied
+from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied, viewed
 from robocache_ros.backends.cuda.samples import DeviceSamples
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.interop import DeviceArray
@@ -77,6 +78,7 @@ class Fusion:
         """Load the kernel; memory comes with the first call."""
         self._staging = staging
         self._host = Grown(staging.device.allocate_host)
+        self._viewed = partial(viewed, staging.device)
         self._samples = DeviceSamples(staging)
         staging.device.load(['fusion'])
 
@@ -99,9 +101,6 @@ class Fusion:
     ) -> Fused:
         """Return the same as arrays of the device, in the memory that `place` gives."""
         return self._fuse(streams, targets, out_dtype, place, self._viewed)
-
-    def _viewed(self, memory: Memory, span: Span) -> Any:
-        return self._staging.device.view(memory, span.dtype, span.shape, span.begin)
 
     def _resample(
         self,
