@@ -20,7 +20,6 @@ import re
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -248,19 +247,11 @@ def machine(cupy: Any, torch: Any, device_id: int) -> dict[str, Any]:
         'python': platform.python_version(),
         'numpy': np.__version__,
         'cupy': cupy.__version__,
-        'torch': None if torch is None else version_of('torch'),
+        'torch': None if torch is None else torch.__version__,
         'robocache_ros': __version__,
         'commit': bench.commit(),
         'date': time.strftime('%Y-%m-%d'),
     }
-
-
-def version_of(name: str) -> str:
-    """Version of an installed package."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return 'unknown'
 
 
 HEADINGS = (
