@@ -36,8 +36,11 @@ def modules(monkeypatch):
     import bench_gpu
     import bench_gpu_cases
     import bench_gpu_peers
+    import bench_inputs
 
-    return types.SimpleNamespace(bench=bench_gpu, cases=bench_gpu_cases, peers=bench_gpu_peers)
+    return types.SimpleNamespace(
+        bench=bench_gpu, cases=bench_gpu_cases, peers=bench_gpu_peers, inputs=bench_inputs
+    )
 
 
 class TimedCupy(FakeCupy):
@@ -144,12 +147,9 @@ def test_both_backends_make_the_same_bytes_of_a_message(modules):
         assert bytes(ours) == bytes(theirs), case.name
 
 
-def test_peers_count_what_we_count(modules, monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import bench_inputs as inputs
-
+def test_peers_count_what_we_count(modules):
     box = (modules.cases.LOW, modules.cases.SIZE, 16)  # smaller than the points
-    points, values = inputs.uniform(N, 25.6), inputs.features(N, 2)
+    points, values = modules.inputs.uniform(N, 25.6), modules.inputs.features(N, 2)
     cells = np.floor((points - np.float32(box[0])) / np.float32(box[1])).astype(int)
     kept = (cells < 16).all(axis=1)
     count = np.zeros((16, 16, 16), int)
