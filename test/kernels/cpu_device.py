@@ -154,21 +154,16 @@ class CpuMemory:
         self.address = self._bytes.ctypes.data
 
     @property
-    def __array_interface__(self):  # so that an array over it keeps it alive
-        data = (self.address, False)  # writable
-        return {'version': 3, 'shape': (self.nbytes,), 'typestr': '|u1', 'data': data}
-
-    @property
     def array(self):
         """The bytes, as the host sees them."""
-        return np.asarray(self)
+        return bytes_of(self)
 
     def intact(self):
         """Whether nothing was written next to it."""
         return bool((self._before == self._guard).all() and (self._after == self._guard).all())
 
 
-class Held:
+class _Held:
     """What an array over memory keeps alive, whatever kind of memory that is."""
 
     def __init__(self, memory):
@@ -177,6 +172,11 @@ class Held:
             'version': 3, 'shape': (memory.nbytes,), 'typestr': '|u1',
             'data': (memory.address, False),
         }  # fmt: skip
+
+
+def bytes_of(memory):
+    """Return the bytes of memory as an array that keeps it alive."""
+    return np.asarray(_Held(memory))
 
 
 class CpuDevice:
@@ -245,7 +245,7 @@ class CpuDevice:
         pass
 
     def view(self, memory, dtype, shape, begin):
-        return np.ndarray(shape, dtype, np.asarray(Held(memory)), begin)
+        return np.ndarray(shape, dtype, bytes_of(memory), begin)
 
     def close(self):
         self.check()
