@@ -186,8 +186,6 @@ class CpuDevice:
     `folder` holds the .cu files (kernels/ by default), `extra` are more options of the compiler.
     """
 
-    name = 'CPU (tests)'
-
     def __init__(
         self,
         order='forward',
@@ -237,7 +235,7 @@ class CpuDevice:
         for step in program.steps:
             if isinstance(step, Clear):
                 self._check_span(step.address, step.nbytes, 'a clear')
-                ctypes.memset(step.address, step.value, step.nbytes)
+                ctypes.memset(step.address, 0, step.nbytes)
             else:
                 self._launch(step, program.job)
 

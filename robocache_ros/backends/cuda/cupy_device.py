@@ -284,7 +284,7 @@ class CupyDevice:
                     (step.blocks,), (step.threads,), (program.job,), step.shared_bytes, stream
                 )
             elif step.nbytes:
-                self._runtime.memsetAsync(step.address, step.value, step.nbytes, stream.ptr)
+                self._runtime.memsetAsync(step.address, 0, step.nbytes, stream.ptr)
 
     def _function_of(self, launch: Launch) -> Any:
         name = launch.kernel

@@ -58,11 +58,10 @@ class Launch(NamedTuple):
 
 
 class Clear(NamedTuple):
-    """Device memory set to a byte value."""
+    """Device memory set to zero."""
 
     address: int
     nbytes: int
-    value: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,6 @@ class Device(Protocol):
     OutOfResources or DeviceLost; `wait` also DeviceHung.
     """
 
-    name: str  # as its maker calls it
     multiprocessors: int
     shared_bytes: int  # most dynamic shared memory that a block may have
 
