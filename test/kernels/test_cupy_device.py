@@ -79,7 +79,7 @@ def fake(make_fake):
 class Sums:
     """Memory and a program that adds `values` to zeros, on a device that has loaded it."""
 
-    def __init__(self, device, blocks=2, shared_bytes=256):
+    def __init__(self, device):
         device.load(['sums'])
         self.device = device
         self.host = device.allocate_host(24 + 4 * N)
@@ -89,7 +89,7 @@ class Sums:
             self.memory.address,
             (
                 Clear(self.results.address, 4 * N),
-                Launch('sums.add', blocks, 64, shared_bytes),
+                Launch('sums.add', 2, 64, 256),
             ),
         )
 
