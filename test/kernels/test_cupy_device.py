@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import threading
+import types
 
 import numpy as np
 import operations
@@ -563,6 +564,23 @@ def test_nvrtc_of_a_wheel_is_found(fake, monkeypatch):
     fake.nvrtc_missing = True
     monkeypatch.setattr(compiler, '_load_wheel', lambda: setattr(fake, 'nvrtc_missing', False))
     probe(0)
+
+
+@pytest.mark.parametrize('folder', ['cuda_nvrtc', 'cu13'])  # of the wheels of CUDA 12 and 13
+def test_wheels_of_both_cudas_have_nvrtc_in_folders_of_their_own(monkeypatch, tmp_path, folder):
+    libraries = tmp_path / 'nvidia' / folder / 'lib'
+    libraries.mkdir(parents=True)
+    for name in ('libnvrtc.so.13', 'libnvrtc-builtins.so.13.0', 'libcudart.so.13'):
+        (libraries / name).touch()
+    loaded = []
+    monkeypatch.setattr(compiler.ctypes, 'CDLL', lambda name, mode: loaded.append(name))
+    monkeypatch.setattr(
+        compiler.importlib.util,
+        'find_spec',
+        lambda name: types.SimpleNamespace(submodule_search_locations=[tmp_path / name]),
+    )
+    compiler._load_wheel()
+    assert loaded == [str(libraries / 'libnvrtc.so.13')]
 
 
 @pytest.mark.parametrize(
