@@ -47,6 +47,20 @@ typedef unsigned long long u64;
 #define MAX_STEPS 34359738368.0   // 2^35: values of this many steps are left out of sums
 #define NO_VALUE_BITS 0x7fc00000u  // of a voxel without a valid value: a constant, never computed
 
+// What lies at an address of device memory. Told so, the compiler uses the instructions for that.
+// In a kernel with shared memory it cannot know, and uses those for both kinds: atomic operations
+// that wait for an answer which nobody asked for, those of 64 bits with a loop beside them.
+// In fusion.cu and images.cu, without shared memory, the assembler finds out by itself; there this
+// must not be used, as NVRTC 12.9 does not come to an end where a loop advances such a pointer.
+template <class T>
+static __device__ __forceinline__ T* global(u64 address) {
+#ifdef ROBOCACHE_SHIM
+  return global<T>(address);
+#else
+  return static_cast<T*>(__cvta_global_to_generic(address));
+#endif
+}
+
 // Reads what other threads may change by atomics at the same time.
 static __device__ __forceinline__ u32 load_relaxed(const u32* at) {
 #ifdef ROBOCACHE_SHIM
@@ -104,13 +118,13 @@ static __device__ __forceinline__ u32 load_u32_swapped(u32 v, i32 swapped) {
 // 16, 32 or 64 bits at any address: from aligned words, which never cross the end of the memory,
 // as all of it is a multiple of 8 bytes.
 static __device__ __forceinline__ u32 load_bits16(u64 address, i32 swapped) {
-  const u8* at = reinterpret_cast<const u8*>(address);
+  const u8* at = global<const u8>(address);
   return swapped ? (static_cast<u32>(at[0]) << 8) | at[1]
                  : at[0] | (static_cast<u32>(at[1]) << 8);
 }
 
 static __device__ __forceinline__ u32 load_word32(u64 address) {
-  const u32* words = reinterpret_cast<const u32*>(address & ~3ull);
+  const u32* words = global<const u32>(address & ~3ull);
   const u32 shift = static_cast<u32>(address & 3) * 8;
   const u32 low = __ldg(words), high = __ldg(words + (shift != 0));
   return static_cast<u32>(((static_cast<u64>(high) << 32) | low) >> shift);
@@ -133,8 +147,8 @@ static __device__ __forceinline__ float float_of_bits(u32 bits) { return __uint_
 // a NaN, as everything is that is not a number in the message.
 static __device__ __forceinline__ double load_double(const Field& field, u64 at) {
   switch (field.type) {
-    case INT8: return static_cast<double>(*reinterpret_cast<const i8*>(at));
-    case UINT8: return static_cast<double>(*reinterpret_cast<const u8*>(at));
+    case INT8: return static_cast<double>(*global<const i8>(at));
+    case UINT8: return static_cast<double>(*global<const u8>(at));
     case INT16: return static_cast<double>(static_cast<i16>(load_bits16(at, field.swapped)));
     case UINT16: return static_cast<double>(load_bits16(at, field.swapped));
     case INT32: return static_cast<double>(static_cast<i32>(load_bits32(at, field.swapped)));
@@ -142,14 +156,14 @@ static __device__ __forceinline__ double load_double(const Field& field, u64 at)
     case FLOAT32: return static_cast<double>(float_of_bits(load_bits32(at, field.swapped))) + 0.0;
     case FLOAT64:
       return __longlong_as_double(static_cast<i64>(load_bits64(at, field.swapped))) + 0.0;
-    case BOOL: return *reinterpret_cast<const u8*>(at) != 0 ? 1.0 : 0.0;
+    case BOOL: return *global<const u8>(at) != 0 ? 1.0 : 0.0;
     default: return static_cast<double>(float_of_bits(NO_VALUE_BITS));
   }
 }
 
 // The cloud that point i is of; there are few.
 static __device__ __forceinline__ i32 cloud_of(const Points& points, i64 i) {
-  const Cloud* clouds = reinterpret_cast<const Cloud*>(points.clouds);
+  const Cloud* clouds = global<const Cloud>(points.clouds);
   i32 c = 0;
   while (c + 1 < points.cloud_count && i >= clouds[c].end) ++c;
   return c;
@@ -167,13 +181,13 @@ static __device__ __forceinline__ u64 address_of(const Cloud& cloud, const Field
 }
 
 static __device__ __forceinline__ const Field& field_of(const Points& points, i32 cloud, i32 f) {
-  return reinterpret_cast<const Field*>(points.fields)[cloud * points.field_count + f];
+  return global<const Field>(points.fields)[cloud * points.field_count + f];
 }
 
 // Value of field `f` (3 and up) of point i as float64.
 static __device__ __forceinline__ double value_of(const Points& points, i64 i, i32 f) {
   const i32 c = cloud_of(points, i);
-  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+  const Cloud& cloud = global<const Cloud>(points.clouds)[c];
   const Field& field = field_of(points, c, f);
   return load_double(field, address_of(cloud, field, i));
 }
@@ -204,7 +218,7 @@ static __device__ __forceinline__ float coordinate(const Cloud& cloud, const Fie
 // Reads point i, moves it into the frame of the grid and finds its cell coordinates.
 static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
   const i32 c = cloud_of(points, i);
-  const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+  const Cloud& cloud = global<const Cloud>(points.clouds)[c];
   const i32 transformed = cloud.transformed;
   float p[3];
   if (points.plain) {  // nearly always: the loads wait for the job only, not for each other

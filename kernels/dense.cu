@@ -80,7 +80,7 @@ struct Place {
 };
 
 // A point among those of its share.
-struct Sorted {
+struct alignas(8) Sorted {
   u32 point;
   u32 local;  // its cell, counted within the share
 };
@@ -112,7 +112,7 @@ static __device__ __forceinline__ u32 cell_at(const Points& points, i64 i) {
 
 // Parallel over points. Adds to a cleared grid, float[cells]; exact up to 2^24 points.
 KERNEL(count, DenseJob, 256) {
-  float* grid = reinterpret_cast<float*>(job->grid);
+  float* grid = global<float>(job->grid);
   for EACH_POINT_OF_WARPS(i, job->points.n) {
     const u32 cell = cell_at(job->points, i);
     const Run run = run_of(cell);
@@ -123,7 +123,7 @@ KERNEL(count, DenseJob, 256) {
 
 // Parallel over points. Adds to a cleared grid, u32[cells], for any number of points.
 KERNEL(count_integers, DenseJob, 256) {
-  u32* grid = reinterpret_cast<u32*>(job->grid);
+  u32* grid = global<u32>(job->grid);
   for EACH_POINT_OF_WARPS(i, job->points.n) {
     const u32 cell = cell_at(job->points, i);
     const Run run = run_of(cell);
@@ -133,7 +133,7 @@ KERNEL(count_integers, DenseJob, 256) {
 
 // Parallel over cells. Makes float[cells] of u32[cells] in place, rounded to nearest.
 KERNEL(integers_to_floats, DenseJob, 256) {
-  u32* grid = reinterpret_cast<u32*>(job->grid);
+  u32* grid = global<u32>(job->grid);
   for (i64 i = FIRST; i < job->cells; i += STRIDE) {
     grid[i] = __float_as_uint(static_cast<float>(grid[i]));
   }
@@ -141,7 +141,7 @@ KERNEL(integers_to_floats, DenseJob, 256) {
 
 // Parallel over points. Writes 1 to a cleared grid, u8[cells].
 KERNEL(occupy_bytes, DenseJob, 256) {
-  u8* grid = reinterpret_cast<u8*>(job->grid);
+  u8* grid = global<u8>(job->grid);
   for EACH_POINT_OF_WARPS(i, job->points.n) {
     const u32 cell = cell_at(job->points, i);
     const Run run = run_of(cell);
@@ -151,7 +151,7 @@ KERNEL(occupy_bytes, DenseJob, 256) {
 
 // Parallel over points. Sets bits of a cleared grid, u32[ceil(cells / 32)], lowest bit first.
 KERNEL(occupy_bits, DenseJob, 256) {
-  u32* grid = reinterpret_cast<u32*>(job->grid);
+  u32* grid = global<u32>(job->grid);
   for EACH_POINT_OF_WARPS(i, job->points.n) {
     const u32 cell = cell_at(job->points, i);
     const Run run = run_of(cell);
@@ -187,8 +187,8 @@ static __device__ __forceinline__ u32 local_of(const DenseJob* job, u32 cell) {
 // them. Where they are too many for shared memory (shared_counts 0), there is no such crowd.
 KERNEL(sort_count, DenseJob, 512) {
   DYNAMIC_SHARED(u32, in_piece);
-  Place* places = reinterpret_cast<Place*>(job->places);
-  u32* counts = reinterpret_cast<u32*>(job->counts);
+  Place* places = global<Place>(job->places);
+  u32* counts = global<u32>(job->counts);
   const u32 shares = 1u << job->share_bits;
   const i64 turns = (job->points.n + STRIDE - 1) / STRIDE;
   const i64 begin = blockIdx.x * turns * blockDim.x;
@@ -224,8 +224,8 @@ KERNEL(sort_count, DenseJob, 512) {
 
 // Parallel over shares. Gives each a place among the sorted points; in which order does not matter.
 KERNEL(sort_place, DenseJob, 256) {
-  u32* counts = reinterpret_cast<u32*>(job->counts);
-  u32* starts = reinterpret_cast<u32*>(job->starts);
+  u32* counts = global<u32>(job->counts);
+  u32* starts = global<u32>(job->starts);
   const i64 shares = 1ll << job->share_bits;
   for EACH_POINT_OF_WARPS(share, shares) {
     const u32 own = share < shares ? counts[share] : 0;
@@ -242,9 +242,9 @@ KERNEL(sort_place, DenseJob, 256) {
 
 // Parallel over points. Puts each next to the others of its share.
 KERNEL(sort_move, DenseJob, 256) {
-  const Place* places = reinterpret_cast<const Place*>(job->places);
-  const u32* starts = reinterpret_cast<const u32*>(job->starts);
-  Sorted* sorted = reinterpret_cast<Sorted*>(job->sorted);
+  const Place* places = global<const Place>(job->places);
+  const u32* starts = global<const u32>(job->starts);
+  Sorted* sorted = global<Sorted>(job->sorted);
   for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
     const Place place = places[i];
     if (place.cell == OUTSIDE) continue;
@@ -352,7 +352,7 @@ static __device__ __forceinline__ void write_chunk(const DenseJob* job, const u3
   const i32 width = job->column_count;
   const i64 first = static_cast<i64>(chunk) * CHUNK;
   const i32 cells = static_cast<i32>(min(static_cast<i64>(CHUNK), job->cells - first));
-  float* out = reinterpret_cast<float*>(job->grid) + first * width;
+  float* out = global<float>(job->grid) + first * width;
   used = __any_sync(FULL_WARP, used && words[LANE] != 0);
   const i32 lane = static_cast<i32>(LANE), more_cells = 32 / width, more = 32 % width;
   i32 k = lane / width, c = lane % width;  // cell and column of number i of the chunk
@@ -398,7 +398,7 @@ KERNEL(reduce, DenseJob, 512, 2) {
   const u32 chunks = static_cast<u32>((job->cells + CHUNK - 1) / CHUNK);
   const u32 shares = 1u << job->share_bits;
   for (u32 share = blockIdx.x; share < shares; share += gridDim.x) {
-    const u32 n = reinterpret_cast<const u32*>(job->counts)[share];
+    const u32 n = global<const u32>(job->counts)[share];
     if (n != 0) {
       Quad* quads = reinterpret_cast<Quad*>(words);
       for (u32 i = threadIdx.x; i < job->word_count * cells_each / 4; i += blockDim.x) {
@@ -406,8 +406,8 @@ KERNEL(reduce, DenseJob, 512, 2) {
       }
       __syncthreads();
       add_points(job, words, cells_each,
-                 reinterpret_cast<const Sorted*>(job->sorted) +
-                     reinterpret_cast<const u32*>(job->starts)[share],
+                 global<const Sorted>(job->sorted) +
+                     global<const u32>(job->starts)[share],
                  n);
       __syncthreads();
     }
@@ -424,7 +424,7 @@ KERNEL(reduce, DenseJob, 512, 2) {
 
 // Parallel over 16 bytes each: from a grid to pinned memory of the host, a whole line per warp.
 KERNEL(copy, DenseJob, 256) {
-  const Quad* from = reinterpret_cast<const Quad*>(job->copy_from);
-  Quad* to = reinterpret_cast<Quad*>(job->copy_to);
+  const Quad* from = global<const Quad>(job->copy_from);
+  Quad* to = global<Quad>(job->copy_to);
   for (i64 i = FIRST; i < job->copy_bytes / 16; i += STRIDE) to[i] = from[i];
 }

@@ -163,7 +163,7 @@ struct TileCounts {
 static __device__ __forceinline__ TileCounts start_counts(const VoxelLevel& level, u32 cells,
                                                           u32* own) {
   const u32 tiles = tiles_of(cells);
-  const TileCounts counts{reinterpret_cast<u32*>(level.sums), own,
+  const TileCounts counts{global<u32>(level.sums), own,
                           tiles <= COUNTED_TILES ? tiles : 0};
   for (u32 tile = threadIdx.x; tile < counts.counted; tile += THREADS) own[tile] = 0;
   __syncthreads();
@@ -179,7 +179,7 @@ static __device__ __forceinline__ void finish_counts(const TileCounts& counts) {
 
 static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 key,
                                                  const TileCounts& counts) {
-  u32* word = reinterpret_cast<u32*>(level.blocks) + (key >> 5);
+  u32* word = global<u32>(level.blocks) + (key >> 5);
   const u32 bit = 1u << (key & 31);
   if (load_relaxed(word) & bit) return;  // most points are not the first of their cell
   if ((atomicOr(word, bit) & bit) != 0) return;
@@ -191,9 +191,9 @@ static __device__ __forceinline__ void mark_cell(const VoxelLevel& level, u32 ke
 }
 
 static __device__ __forceinline__ u32 rank_of(const VoxelLevel& level, u32 key) {
-  const Block& block = reinterpret_cast<const Block*>(level.blocks)[key >> BLOCK_BITS];
+  const Block& block = global<const Block>(level.blocks)[key >> BLOCK_BITS];
   const u32 at = (key >> 6) & (WORDS_PER_BLOCK - 1);
-  u32 rank = reinterpret_cast<const u32*>(level.bases)[key >> BLOCK_BITS];
+  u32 rank = global<const u32>(level.bases)[key >> BLOCK_BITS];
   for (u32 k = 0; k < at; ++k) rank += __popcll(block.words[k]);
   return rank + __popcll(block.words[at] & ((1ull << (key & 63)) - 1));
 }
@@ -203,9 +203,9 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   const Points& points = job->points;
   const VoxelLevel& level = job->levels[0];
   const bool centroid = job->centroid;
-  u32* keys = reinterpret_cast<u32*>(job->keys);
-  u32* lows = reinterpret_cast<u32*>(job->lows);
-  u64* steps = reinterpret_cast<u64*>(job->steps);
+  u32* keys = global<u32>(job->keys);
+  u32* lows = global<u32>(job->lows);
+  u64* steps = global<u64>(job->steps);
   __shared__ u32 own[COUNTED_TILES];
   const TileCounts tiles = start_counts(level, job->table, own);
   u32 inside = 0, nonfinite = 0;
@@ -233,13 +233,13 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   finish_counts(tiles);
   inside = sum_of_block(inside, parts);
   nonfinite = sum_of_block(nonfinite, parts);
-  VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
+  VoxelTotals* counts = global<VoxelTotals>(job->counts);
   if (threadIdx.x == 0 && inside > 0) atomicAdd(&counts->inside, inside);
   if (threadIdx.x == 0 && nonfinite > 0) atomicAdd(&counts->nonfinite, nonfinite);
 }
 
 static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
-  u64* target = reinterpret_cast<u64*>(address);
+  u64* target = global<u64>(address);
   for (i64 i = FIRST; i < words; i += STRIDE) target[i] = 0;
 }
 
@@ -252,14 +252,14 @@ static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 numbe
   const VoxelLevel& next = job->levels[number + 1];
   const u32 tiles = tiles_of(ranks << next.bits);
   clear_words(next.blocks, static_cast<i64>(tiles) * WORDS_PER_TILE);
-  u32* sums = reinterpret_cast<u32*>(next.sums);
+  u32* sums = global<u32>(next.sums);
   for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
 }
 
 // Index of a cell >> the shift of its level, from that of the coarse cell of its rank.
 static __device__ __forceinline__ i64 index_of(const VoxelJob* job, i32 number, u32 key) {
   if (number == 0) return key;
-  const i64* coarse = reinterpret_cast<const i64*>(job->levels[number - 1].cells);
+  const i64* coarse = global<const i64>(job->levels[number - 1].cells);
   const i32 bits = job->levels[number].bits;
   return (coarse[key >> bits] << bits) | (key & ((1u << bits) - 1));
 }
@@ -269,13 +269,13 @@ static __device__ __forceinline__ i64 index_of(const VoxelJob* job, i32 number, 
 static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
   __shared__ u32 parts[THREADS / 32];
   const VoxelLevel level = job->levels[number];
-  i64* cells = reinterpret_cast<i64*>(level.cells);
-  VoxelTotals* counts = reinterpret_cast<VoxelTotals*>(job->counts);
+  i64* cells = global<i64>(level.cells);
+  VoxelTotals* counts = global<VoxelTotals>(job->counts);
   const u32 tiles = tiles_of(number == 0 ? job->table
                                          : counts->ranks[number - 1] << level.bits);
   const u32 share = (tiles + gridDim.x - 1) / gridDim.x;
   const u32 first = min(blockIdx.x * share, tiles), end = min(first + share, tiles);
-  const u32* sums = reinterpret_cast<const u32*>(level.sums);
+  const u32* sums = global<const u32>(level.sums);
   u32 before = 0, all = 0;
   for (u32 tile = threadIdx.x; tile < tiles; tile += THREADS) {
     const u32 sum = sums[tile];
@@ -290,11 +290,11 @@ static __device__ __forceinline__ void spread(const VoxelJob* job, i32 number) {
     const u32 in_tile = sums[tile];
     if (in_tile == 0) continue;  // nobody asks for a rank in there
     const u32 block = tile * THREADS + threadIdx.x;
-    const Block bits = reinterpret_cast<const Block*>(level.blocks)[block];
+    const Block bits = global<const Block>(level.blocks)[block];
     u32 own = 0;
     for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) own += __popcll(bits.words[k]);
     u32 rank = before + sum_before(own, parts);
-    reinterpret_cast<u32*>(level.bases)[block] = rank;
+    global<u32>(level.bases)[block] = rank;
     for (i32 k = 0; k < WORDS_PER_BLOCK; ++k) {
       for (u64 rest = bits.words[k]; rest != 0; rest &= rest - 1) {
         const u32 key = (block << BLOCK_BITS) + 64 * k + __ffsll(static_cast<i64>(rest)) - 1;
@@ -312,10 +312,10 @@ KERNEL(spread_2, VoxelJob, THREADS, BLOCKS) { spread(job, 2); }
 
 static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
   const VoxelLevel coarse = job->levels[number - 1], level = job->levels[number];
-  u32* keys = reinterpret_cast<u32*>(job->keys);
-  const u32* lows = reinterpret_cast<const u32*>(job->lows);
+  u32* keys = global<u32>(job->keys);
+  const u32* lows = global<const u32>(job->lows);
   __shared__ u32 own[COUNTED_TILES];
-  const u32 ranks = reinterpret_cast<const VoxelTotals*>(job->counts)->ranks[number - 1];
+  const u32 ranks = global<const VoxelTotals>(job->counts)->ranks[number - 1];
   const TileCounts tiles = start_counts(level, ranks << level.bits, own);
   for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
     if (keys[i] == OUTSIDE) continue;
@@ -390,9 +390,9 @@ KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
   const Points points = job->points;
   const VoxelLevel level = job->levels[job->level_count - 1];
   const i64 rows = job->rows;
-  const u32* keys = reinterpret_cast<const u32*>(job->keys);
-  const u64* packed = reinterpret_cast<const u64*>(job->steps);
-  u64* records = reinterpret_cast<u64*>(job->records);
+  const u32* keys = global<const u32>(job->keys);
+  const u64* packed = global<const u64>(job->steps);
+  u64* records = global<u64>(job->records);
   const i32 record_words = job->record_words, count_slot = job->count_slot;
   const i32 field_count = job->field_count;
   const bool centroid = job->centroid;
@@ -425,7 +425,7 @@ KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
         const Field& field = field_of(points, c, 3 + f);
         present = field.type != ABSENT;
         if (present) {
-          const Cloud& cloud = reinterpret_cast<const Cloud*>(points.clouds)[c];
+          const Cloud& cloud = global<const Cloud>(points.clouds)[c];
           value = load_double(field, address_of(cloud, field, i));
         }
       }
@@ -433,7 +433,7 @@ KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
     }
   }
   __syncthreads();
-  u32* counts = reinterpret_cast<VoxelTotals*>(job->counts)->value_nonfinite;
+  u32* counts = global<VoxelTotals>(job->counts)->value_nonfinite;
   if (threadIdx.x < 3 * MAX_FIELDS && left_out[threadIdx.x] > 0) {
     atomicAdd(counts + threadIdx.x, left_out[threadIdx.x]);
   }
@@ -481,15 +481,15 @@ static __device__ __forceinline__ float value_of_column(const VoxelJob* job,
 }
 
 KERNEL(finish, VoxelJob, THREADS, BLOCKS) {
-  const VoxelTotals* counts = reinterpret_cast<const VoxelTotals*>(job->counts);
+  const VoxelTotals* counts = global<const VoxelTotals>(job->counts);
   const i32 last = job->level_count - 1;
   const i64 rows = min(static_cast<i64>(counts->ranks[last]), job->rows);
-  const i64* cells = reinterpret_cast<const i64*>(job->levels[last].cells);
-  const u64* records = reinterpret_cast<const u64*>(job->records);
+  const i64* cells = global<const i64>(job->levels[last].cells);
+  const u64* records = global<const u64>(job->records);
   const i32 record_words = job->record_words, count_slot = job->count_slot;
   const i32 column_count = job->column_count;
-  i64* index_out = reinterpret_cast<i64*>(job->index);
-  u32* count_out = reinterpret_cast<u32*>(job->count);
+  i64* index_out = global<i64>(job->index);
+  u32* count_out = global<u32>(job->count);
   for (i64 row = FIRST; row < rows; row += STRIDE) {
     const u64* record = records + row * record_words;
     const i64 cell = cells[row];
@@ -498,12 +498,12 @@ KERNEL(finish, VoxelJob, THREADS, BLOCKS) {
     count_out[row] = count;
     for (i32 c = 0; c < column_count; ++c) {
       const VoxelColumn& column = job->columns[c];
-      reinterpret_cast<float*>(column.address)[row] =
+      global<float>(column.address)[row] =
           value_of_column(job, column, record, count, cell);
     }
   }
   if (blockIdx.x == 0 && threadIdx.x < sizeof(VoxelTotals) / sizeof(u32)) {
-    reinterpret_cast<u32*>(job->totals)[threadIdx.x] =
+    global<u32>(job->totals)[threadIdx.x] =
         reinterpret_cast<const u32*>(counts)[threadIdx.x];
   }
 }

@@ -85,7 +85,7 @@ def print_schema(argv: list[str]) -> int:
         flat = read_params_file(args.params, args.node) if args.params else {}
         config = Config.from_mapping(flat)
         workload = Workload.of(config)
-        backend, _ = make_backend(config.backend, config.device_id, workload, wait=True)
+        backend = make_backend(config.backend, config.device_id, workload, wait=True)
     except (ConfigError, BackendUnavailable) as error:
         print(f'robocache schema: {error}', file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -29,6 +29,8 @@ from robocache_ros.resampling import (
     UnusableSamples,
 )
 from robocache_ros.samples import AnyArray, FloatArray
+
+_Result = TypeVar('_Result', Resampled, Fused)
 
 _local = threading.local()  # a backend owns workspaces: one for each thread
 
@@ -170,14 +172,7 @@ def resample(
     samples: Any = {'times': times, 'values': values}
     stream = Stream(**samples, rule=rule, max_gap_ns=max_gap_ns, dtype=dtype)
     batch = make_batch((stream,), targets)
-    kind = kind_of(values)
-    run = _backend(backend, kind.device_id)
-    _check_out_dtype(out_dtype)
-    try:
-        result = _resample(run, batch, out_dtype)
-    except UnusableSamples:
-        result = _resample(run, batch.on_host(), out_dtype)
-    return _of_kind(result, kind, batch.single)
+    return _computed(_resample, batch, kind_of(values), out_dtype, backend)
 
 
 def fuse(
@@ -196,13 +191,25 @@ def fuse(
     """
     batch = make_batch(streams, targets)
     kind = kind_of(Stream(*streams[0]).values)
+    return _computed(_fuse, batch, kind, out_dtype, backend)
+
+
+def _computed(
+    work: Callable[[Backend, Batch, str], _Result],
+    batch: Batch,
+    kind: Kind,
+    out_dtype: str,
+    backend: str,
+) -> _Result:
+    """Do the work where the arrays are, or on the host where samples are to be left out."""
+    if out_dtype not in DTYPES:
+        raise ValueError(f'out_dtype {out_dtype!r} is not one of {", ".join(DTYPES)}')
     run = _backend(backend, kind.device_id)
-    _check_out_dtype(out_dtype)
     try:
-        fused = _fuse(run, batch, out_dtype)
+        result = work(run, batch, out_dtype)
     except UnusableSamples:
-        fused = _fuse(run, batch.on_host(), out_dtype)
-    return _of_kind(fused, kind, batch.single)
+        result = work(run, batch.on_host(), out_dtype)
+    return _of_kind(result, kind, batch.single)
 
 
 def _resample(run: Backend, batch: Batch, out_dtype: str) -> Resampled:
@@ -234,9 +241,6 @@ def _voxels_of_kind(voxels: SparseVoxels, kind: Kind) -> SparseVoxels:
     return replace(voxels, index=index, count=count, columns=columns)
 
 
-_Result = TypeVar('_Result', Resampled, Fused)
-
-
 def _of_kind(result: _Result, kind: Kind, single: bool) -> _Result:
     """Arrays of the caller's kind, without batch axis where the caller has none."""
     arrays: dict[str, Any] = {
@@ -264,10 +268,5 @@ def _backend(name: str, device_id: int | None) -> Backend:
     known: dict[tuple[str, int], Backend] = _local.__dict__.setdefault('backends', {})
     key = name, device_id or 0
     if key not in known:
-        known[key] = make_backend(*key, wait=name == 'cuda' or device_id is not None)[0]
+        known[key] = make_backend(*key, wait=name == 'cuda' or device_id is not None)
     return known[key]
-
-
-def _check_out_dtype(name: str) -> None:
-    if name not in DTYPES:
-        raise ValueError(f'out_dtype {name!r} is not one of {", ".join(DTYPES)}')

@@ -98,7 +98,7 @@ class PreprocessorNode(LifecycleNode):
         for notice in notices:
             self.get_logger().warning(notice)
         workload = Workload.of(config)
-        backend, _ = make_backend(config.backend, config.device_id, workload)
+        backend = make_backend(config.backend, config.device_id, workload)
         self._backend, found = backend, backend.status()
         pipeline = Pipeline(config, backend)
         self._outputs = Outputs(self, pipeline.schema, config, found)

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +58,12 @@ class Fused(NamedTuple):
     age: FloatArray  # [B, T, N] s
     columns: tuple[slice, ...]  # columns of each stream in values
     dropped: tuple[int, ...]  # per stream, samples left out as unusable before resampling
+
+
+def columns_of(streams: Sequence[Stream]) -> tuple[slice, ...]:
+    """Columns of each stream where their values lie side by side."""
+    ends = list(accumulate((stream.values.shape[2] for stream in streams), initial=0))
+    return tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
 
 
 def stored_dtype(values: npt.NDArray[Any], dtype: str | None) -> str:

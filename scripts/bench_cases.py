@@ -148,7 +148,7 @@ def fusion(name, found, batch, targets):
     """Three streams of 30 x 512, 100 x 64 and 200 x 12 at the target times."""
     streams, aim = inputs.streams(batch, targets)
     given = [Stream(*stream) for stream in streams]
-    backend, _ = make_backend('numpy')
+    backend = make_backend('numpy')
     impls = {
         'numpy': partial(fuse, given, aim),
         'numpy_unchecked': partial(backend.fuse, given, aim),
@@ -200,7 +200,7 @@ def image_grid(name, found, height, width):
     """Grey means of 8 x 8 areas of an rgb8 image."""
     pixels = inputs.image(height, width)
     view = ImageView(pixels.reshape(-1), height, width, 3 * width, 'rgb8', False)
-    backend, _ = make_backend('numpy')
+    backend = make_backend('numpy')
 
     def ours():
         return backend.image_grid(view, 8, 8, 'mono')[0]

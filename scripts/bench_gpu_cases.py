@@ -18,9 +18,9 @@ import robocache_ros
 from robocache_ros.backends.cuda.dense import DenseGrids
 from robocache_ros.backends.cuda.fusion import Fusion, FusionResults
 from robocache_ros.backends.cuda.images import ImageResults, Images
-from robocache_ros.backends.cuda.memory import Grown, Spans
+from robocache_ros.backends.cuda.memory import Grown
 from robocache_ros.backends.cuda.staging import Staging
-from robocache_ros.backends.cuda.voxels import Rows, Voxelizer
+from robocache_ros.backends.cuda.voxels import Voxelizer, VoxelResults
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import ImageView
 from robocache_ros.codec.table import voxels_table
@@ -137,8 +137,8 @@ def sparse(name: str, n: int, shape: str) -> Case:
 
     def resident(staging: Staging) -> Callable[[], Any]:
         voxelizer, held = Voxelizer(staging), Grown(staging.device.allocate)
-        capacity = voxelizer.capacity([cloud], spec)
-        return partial(_voxelize_there, voxelizer, cloud, spec, capacity, held)
+        results = VoxelResults(spec, voxelizer.capacity([cloud], spec))
+        return partial(voxelizer.run, [cloud], spec, results, held.at_least)
 
     def call(cupy: Any) -> Callable[[], Any]:
         return partial(
@@ -171,12 +171,6 @@ def sparse(name: str, n: int, shape: str) -> Case:
     )
     nbytes = 12 * n + 24 * voxels
     return Case(name, note, nbytes, 25.0, resident, call, through, others)
-
-
-def _voxelize_there(voxelizer, cloud, spec, capacity, held):
-    spans = Spans()
-    rows = Rows.lay_out(spans, capacity, len(spec.columns) - 1)
-    return voxelizer.run([cloud], spec, rows.moved(held.at_least(spans.nbytes).address))
 
 
 def fusion(name: str, dtype: str) -> Case:

@@ -91,11 +91,11 @@ def image(height, width):
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def streams(batch, targets, shapes=((30, 512), (100, 64), (200, 12))):
+def streams(batch, targets):
     """Streams over a second, [(times int64 [B, S] ns, values float32 [B, S, D])], and targets."""
     rng = np.random.default_rng(4)
     made = []
-    for samples, width in shapes:
+    for samples, width in ((30, 512), (100, 64), (200, 12)):
         steps = rng.uniform(0.5, 1.5, (batch, samples))
         times = np.cumsum(steps, axis=1) / np.sum(steps, axis=1, keepdims=True)
         values = rng.standard_normal((batch, samples, width)).astype(np.float32)

@@ -31,11 +31,6 @@ class Operations(Protocol):
     Results are fresh arrays or the caller's `out`; none of them is overwritten by a later call.
     """
 
-    @property
-    def name(self) -> str:
-        """What computes: numpy or cuda."""
-        ...
-
     def voxelize(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> SparseVoxels:
         """Voxels of the clouds merged in the order given; `max_points` counts over all."""
         ...
@@ -114,9 +109,9 @@ def make_backend(
     workload: Workload | None = None,
     *,
     wait: bool = False,
-) -> tuple[Backend, str]:
+) -> Backend:
     """
-    Return the backend called `name`, and a phrase that says why it is this one now.
+    Return the backend called `name`; its status says why it is this one now.
 
     `auto` is CUDA where there is a GPU and it is faster, else NumPy. CUDA takes seconds to get
     ready: until then NumPy computes, the same bits; `wait` waits for it. `workload`: what the
@@ -124,17 +119,12 @@ def make_backend(
     functions of the package may be called with.
     Raises ValueError for an unknown name, BackendUnavailable where `cuda` can not run.
     """
-    if name not in NAMES:
-        raise ValueError(f"unknown backend '{name}': use one of {', '.join(NAMES)}")
-    backend = _make(name, device_id, workload, wait)
-    return backend, backend.status().reason
-
-
-def _make(name: str, device_id: int, workload: Workload | None, wait: bool) -> Backend:
     from robocache_ros.backends.numpy_backend import NumpyBackend
     from robocache_ros.backends.twin import TwinBackend
     from robocache_ros.backends.workload import Workload
 
+    if name not in NAMES:
+        raise ValueError(f"unknown backend '{name}': use one of {', '.join(NAMES)}")
     if name == 'numpy':
         return NumpyBackend()
     workload = workload or Workload.general()

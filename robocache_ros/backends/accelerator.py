@@ -9,10 +9,12 @@ is lost is not touched again: NumPy does the work, and the caller is told why.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import threading
 import traceback
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -25,6 +27,7 @@ from robocache_ros.reasons import Reason
 if TYPE_CHECKING:
     from robocache_ros.backends import Opener, Operations
 
+END_SEC = 10.0  # more than a compilation of all kernels takes
 _FORKED = (
     'this process was forked, and CUDA works in the parent only: start it with the method spawn'
 )
@@ -81,6 +84,7 @@ class Accelerator:
         self._use = threading.Lock()  # held while the device is made to do something
         self._closed = threading.Event()
         self._thread = self._begin()
+        _in_use.add(self)
 
     @property
     def ready(self) -> bool:
@@ -205,6 +209,22 @@ class Accelerator:
                 _close(cuda)
             finally:
                 self._use.release()
+
+
+_in_use: weakref.WeakSet[Accelerator] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """
+    Give devices back, and wait for openings where a program ends soon after its first call.
+
+    While the interpreter winds up it kills their threads, and C++ answers that with an abort.
+    """
+    for accelerator in list(_in_use):
+        if os.getpid() == accelerator._process:  # else this is a fork, and CUDA the parent's
+            accelerator.close()
+            accelerator._thread.join(END_SEC)
 
 
 def _close(cuda: Operations | None) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 class NumpyBackend:
     """Ties the operations to one workspace; see `Backend` for what they do."""
 
-    name = 'numpy'
-
     def __init__(self, reason: str = 'as configured') -> None:
         """`reason`: why it is this backend, for its status."""
         self._reason = reason
@@ -32,7 +30,7 @@ class NumpyBackend:
 
     def status(self) -> BackendStatus:
         """What computes now, and why."""
-        return BackendStatus(self.name, self._reason)
+        return BackendStatus('numpy', self._reason)
 
     def close(self) -> None:
         """Nothing to give back: memory goes with the object."""

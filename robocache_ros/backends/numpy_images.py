@@ -19,8 +19,6 @@ from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.image import ImageView
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
-CHANNELS = ('mono', 'rgb')
-
 _GREY = {'r': 4899, 'g': 9617, 'b': 1868}  # BT.601, in steps of 2^-14
 _STEPS = np.float32(2.0**18)  # of a 32FC1 value: its resolution is 2^-18
 _LIMIT = np.float32(2.0**17)  # from where on the steps of a value need more than 2^35

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from robocache_ros.backends.numpy_half import narrow, widen
 from robocache_ros.backends.numpy_slerp import slerp
 from robocache_ros.backends.workspace import Workspace
-from robocache_ros.resampling import Fused, Resampled, Stream, stored_dtype
+from robocache_ros.resampling import Fused, Resampled, Stream, columns_of, stored_dtype
 from robocache_ros.samples import NEVER_SEEN_AGE_SEC, AnyArray, FloatArray, IntArray
 
 _BoolArray = npt.NDArray[np.bool_]
@@ -71,11 +71,8 @@ def fuse(
     Each stream is what `resample` makes of it, to the bit.
     """
     found = _find_brackets(streams, targets)
-    ends = [0]
-    for stream in streams:
-        ends.append(ends[-1] + stream.values.shape[2])
-    columns = tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
-    out = np.empty((*targets.shape, ends[-1]), np.float32)
+    columns = columns_of(streams)
+    out = np.empty((*targets.shape, columns[-1].stop), np.float32)
     work = work or Workspace()
     for k, stream in enumerate(streams):
         part = out[..., columns[k]]

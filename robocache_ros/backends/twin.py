@@ -65,11 +65,6 @@ class TwinBackend:
         self._counts = {op: dict.fromkeys(_COUNTED, 0) for op in OPS}
         self._accelerator = Accelerator(opener, self._tune, OPS, clock)
 
-    @property
-    def name(self) -> str:
-        """What computes now."""
-        return self.status().name
-
     def wait_until_ready(self) -> None:
         """Wait until CUDA is open; raise BackendUnavailable if it was asked for in vain."""
         from robocache_ros.backends import BackendUnavailable

@@ -4,7 +4,7 @@
 
     numpy      the specification
     kernels    the kernels of CUDA, compiled for the CPU: what they compute, without a GPU
-    cuda       the same kernels on a GPU, skipped where there is none
+    cuda       the same kernels on a GPU, skipped where there is none (kernels/devices.py)
 
 Fixtures:
     new_backend    new_backend() -> a backend with workspaces of its own
@@ -18,7 +18,6 @@ Fixtures:
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 from pathlib import Path
@@ -27,7 +26,7 @@ import pytest
 from voxel_oracle import CHANNELS, spec_of
 
 from robocache_ros import api
-from robocache_ros.backends import BackendUnavailable, make_backend
+from robocache_ros.backends import make_backend
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.device import Limits
 from robocache_ros.backends.cuda.opening import open_cuda
@@ -36,7 +35,9 @@ from robocache_ros.codec.cloud import CloudView
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / 'kernels'))
 
-LIMITS = Limits(max_points=2**21)
+from devices import DEADLINE_SEC, marks_of_a_gpu
+
+LIMITS = Limits(max_points=2**21, deadline_sec=DEADLINE_SEC)
 
 
 def numpy():
@@ -54,19 +55,9 @@ def cuda():
     return open_cuda(0, LIMITS)
 
 
-@functools.cache
-def without_a_gpu():
-    """Marks of tests on a GPU: skipped, with the reason, where there is none."""
-    try:
-        open_cuda(0, LIMITS)  # looks, and opens nothing yet
-    except BackendUnavailable as missing:
-        return [pytest.mark.skip(reason=f'no GPU: {missing}')]
-    return []
-
-
 def pytest_generate_tests(metafunc):
     if 'new_backend' in metafunc.fixturenames:
-        made = [numpy, kernels, pytest.param(cuda, marks=without_a_gpu())]
+        made = [numpy, kernels, pytest.param(cuda, marks=marks_of_a_gpu())]
         names = ['numpy', 'kernels', 'cuda']
         metafunc.parametrize('new_backend', made, indirect=True, ids=names, scope='session')
 
@@ -115,7 +106,7 @@ def package(new_backend, monkeypatch):
         if name != 'auto':
             return make_backend(name, *rest, **more)
         made.append(new_backend())
-        return made[-1], 'as the test says'
+        return made[-1]
 
     monkeypatch.setattr(api, 'make_backend', make)
     monkeypatch.setattr(api, '_local', threading.local())

@@ -43,7 +43,9 @@ class Library:
         self.values = values
 
     def __dlpack__(self, **options):
-        return self.values.__dlpack__(**options)
+        # NumPy before 2.1 takes arrays over read-only, and hands such arrays to nobody.
+        writeable = self.values.flags.writeable
+        return (self.values if writeable else self.values.copy()).__dlpack__(**options)
 
     def __dlpack_device__(self):
         return self.values.__dlpack_device__()

@@ -31,7 +31,7 @@ def make_pipeline(max_backlog: int | None = 3, **parameters: object) -> Pipeline
     blocks = set(named.get('sources', ['lidar', 'camera', 'imu']))
     small = {k: v for k, v in SMALL.items() if k.split('.')[0] in blocks | {'voxels', 'features'}}
     config = Config.from_mapping({**small, **named})
-    return Pipeline(config, make_backend('numpy')[0], max_backlog)
+    return Pipeline(config, make_backend('numpy'), max_backlog)
 
 
 def cloud(*points: tuple[float, float, float], frame_id: str = 'lidar') -> CloudView:

@@ -9,6 +9,7 @@ import pytest
 from fake_cuda import Clock, FakeCuda, Opener
 
 from robocache_ros.backends.comparison import same_bits
+from robocache_ros.backends.cuda.device import OverLimit
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.twin import TwinBackend
 from robocache_ros.backends.workload import Workload
@@ -44,6 +45,20 @@ def test_a_device_that_gives_other_bits_is_not_used_and_the_operation_is_named()
     assert status.name == 'numpy'
     assert 'image_grid gives other bits than on NumPy' in status.reason
     assert status.fix
+
+
+def test_an_operation_that_the_device_never_takes_is_no_reason_against_the_others():
+    class Narrow(FakeCuda):
+        """Takes no clouds of so many fields, however few points they have."""
+
+        def voxelize(self, *args):
+            raise OverLimit('channels of 14 point fields, the device takes 13')
+
+    cuda = Narrow()
+    backend = opened(cuda)
+    assert backend.status().name == 'cuda'
+    assert cuda.calls == ['image_grid', 'resample']
+    backend.close()
 
 
 ONE = np.float32([1.0, 2.0])

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import os
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from devices import DEADLINE_SEC, marks_of_a_gpu
 from function_calls import NAMES, arrays, bits, calls
 
 from robocache_ros import Stream, api, fuse, occupancy, resample, voxelize
-from robocache_ros.backends import BackendUnavailable
-from robocache_ros.backends.cuda.device import Limits
-from robocache_ros.backends.cuda.opening import open_cuda
+from robocache_ros.backends import workload
 
 BOX = {'voxel_size': 0.5, 'point_cloud_range': [0, 0, 0, 8, 8, 8]}
 
@@ -68,15 +68,21 @@ class Torch:
         return torch.cuda.stream(stream), points
 
 
+pytestmark = marks_of_a_gpu()
+
+
 @pytest.fixture(scope='module', params=[Cupy, Torch], ids=['cupy', 'torch'])
 def library(request):
-    try:
-        open_cuda(0, Limits())
-    except BackendUnavailable as missing:
-        if os.environ.get('ROBOCACHE_REQUIRE_GPU'):
-            raise
-        pytest.skip(f'no GPU: {missing}')
     return request.param()
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _patience():
+    with pytest.MonkeyPatch.context() as patch:
+        limits = replace(workload._GENERAL_LIMITS, deadline_sec=DEADLINE_SEC)
+        patch.setattr(workload, '_GENERAL_LIMITS', limits)
+        patch.setattr(api, '_local', threading.local())
+        yield
 
 
 def computed_on_cuda(op):

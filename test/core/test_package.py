@@ -15,12 +15,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
 
 import robocache_ros
 from robocache_ros.config import Config
 from robocache_ros.schema import Schema
 
+yaml = pytest.importorskip('yaml', reason='needs PyYAML, as the package does')
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / 'config'
 PYTHON_FILES = sorted(

@@ -1,6 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ./scripts/demo says on a machine that lacks something: one sentence with the fix."""
+"""What scripts say on a machine that lacks something, or that something fails on."""
 
 from __future__ import annotations
 
@@ -103,3 +103,29 @@ def test_leftovers_of_a_ros_that_does_not_import_are_ignored_and_named(demo):
     }
     said = demo(python='3.14', env=leftovers)
     assert 'ignoring PYTHONPATH AMENT_PREFIX_PATH ROS_DOMAIN_ID\n' in said
+
+
+def test_gpu_check_ends_at_the_first_tool_that_finds_something(tmp_path):
+    path = tmp_path / 'bin'
+    path.mkdir()
+    for tool in TOOLS:
+        (path / tool).symlink_to(shutil.which(tool))
+    fakes = {
+        'python3': '[[ $1 != -m ]] || echo "tests $ROBOCACHE_REQUIRE_GPU"; exit 0',
+        'compute-sanitizer': 'echo "$@"; [[ $2 != memcheck ]]',
+    }
+    for name, text in fakes.items():
+        (path / name).write_text(f'#!/bin/bash\n{text}\n')
+        (path / name).chmod(0o755)
+    result = subprocess.run(
+        [SCRIPTS / 'gpu_check'],
+        env={'PATH': str(path)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert result.returncode == 1, result.stderr
+    tests, memcheck = result.stdout.splitlines()
+    assert tests == 'tests 1'
+    assert memcheck.startswith('--tool memcheck --error-exitcode 86 ')
+    assert memcheck.endswith(' python3 -m pytest -q test/core test/kernels -k cuda')

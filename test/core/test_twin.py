@@ -102,7 +102,7 @@ def test_numpy_computes_until_cuda_is_ready(make):
     assert opener.cuda.calls == ['voxelize']
     assert counts(backend) == {'warming_up': 1, 'cuda': 1}
     assert backend.status().reason == 'as configured'
-    assert backend.name == 'cuda'
+    assert backend.status().name == 'cuda'
 
 
 def test_cuda_asked_for_computes_everything_on_cuda(make):
@@ -405,6 +405,31 @@ def test_closing_does_not_wait_for_an_opening_which_then_gives_the_device_back(m
     opener.gate.set()
     backend._accelerator.wait()
     assert opener.cuda.closed
+
+
+def test_program_that_ends_waits_for_an_opening_which_then_gives_the_device_back(make):
+    opener = Opener()
+    opener.gate.clear()
+    backend = make(opener, ready=False)
+    assert opener.entered.wait(DEADLINE_SEC)
+    ending = threading.Thread(target=accelerator._close_all)
+    ending.start()
+    assert backend._accelerator._closed.wait(DEADLINE_SEC)
+    assert ending.is_alive()
+    opener.gate.set()
+    ending.join(DEADLINE_SEC)
+    assert not ending.is_alive()
+    assert not backend._accelerator._thread.is_alive()
+    assert opener.cuda.closed
+
+
+def test_fork_that_ends_leaves_the_device_to_its_parent(make, monkeypatch):
+    opener = Opener()
+    backend = make(opener)
+    monkeypatch.setattr(accelerator.os, 'getpid', lambda: -1)
+    accelerator._close_all()
+    assert not opener.cuda.closed
+    assert not backend._accelerator._closed.is_set()
 
 
 def test_closing_during_the_measurement_ends_it(make, monkeypatch):

@@ -33,7 +33,7 @@ def spec_of(grid, channels=CHANNELS, max_points=MAX_POINTS, max_voxels=MAX_POINT
 def voxelize(clouds, grid, channels=CHANNELS, **limits):
     """Voxels of one cloud or several, by a fresh NumPy backend."""
     clouds = [clouds] if isinstance(clouds, CloudView) else clouds
-    return make_backend('numpy')[0].voxelize(clouds, spec_of(grid, channels, **limits))
+    return make_backend('numpy').voxelize(clouds, spec_of(grid, channels, **limits))
 
 
 def unit_grid(n=4):

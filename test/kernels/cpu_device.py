@@ -154,21 +154,16 @@ class CpuMemory:
         self.address = self._bytes.ctypes.data
 
     @property
-    def __array_interface__(self):  # so that an array over it keeps it alive
-        data = (self.address, False)  # writable
-        return {'version': 3, 'shape': (self.nbytes,), 'typestr': '|u1', 'data': data}
-
-    @property
     def array(self):
         """The bytes, as the host sees them."""
-        return np.asarray(self)
+        return bytes_of(self)
 
     def intact(self):
         """Whether nothing was written next to it."""
         return bool((self._before == self._guard).all() and (self._after == self._guard).all())
 
 
-class Held:
+class _Held:
     """What an array over memory keeps alive, whatever kind of memory that is."""
 
     def __init__(self, memory):
@@ -179,14 +174,17 @@ class Held:
         }  # fmt: skip
 
 
+def bytes_of(memory):
+    """Return the bytes of memory as an array that keeps it alive."""
+    return np.asarray(_Held(memory))
+
+
 class CpuDevice:
     """
     The Device of the tests; see the top of the file.
 
     `folder` holds the .cu files (kernels/ by default), `extra` are more options of the compiler.
     """
-
-    name = 'CPU (tests)'
 
     def __init__(
         self,
@@ -237,7 +235,7 @@ class CpuDevice:
         for step in program.steps:
             if isinstance(step, Clear):
                 self._check_span(step.address, step.nbytes, 'a clear')
-                ctypes.memset(step.address, step.value, step.nbytes)
+                ctypes.memset(step.address, 0, step.nbytes)
             else:
                 self._launch(step, program.job)
 
@@ -245,7 +243,7 @@ class CpuDevice:
         pass
 
     def view(self, memory, dtype, shape, begin):
-        return np.ndarray(shape, dtype, np.asarray(Held(memory)), begin)
+        return np.ndarray(shape, dtype, bytes_of(memory), begin)
 
     def close(self):
         self.check()

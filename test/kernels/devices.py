@@ -4,26 +4,60 @@
 
 from __future__ import annotations
 
+import functools
+import os
+
 import pytest
 from cpu_device import ORDERS, CpuDevice
 
 from robocache_ros.backends import BackendUnavailable
 from robocache_ros.backends.cuda.cupy_device import CupyDevice, probe
+from robocache_ros.backends.cuda.device import Launch
+
+# Longer than the 1 s of a robot: compute-sanitizer makes kernels a thousand times slower.
+DEADLINE_SEC = 300.0
 
 
-def _cuda():
+@functools.cache
+def marks_of_a_gpu():
+    """Marks of a test on a GPU: skipped where there is none; an error where it has to run."""
     try:
         probe(0)
     except BackendUnavailable as missing:
-        return pytest.param('cuda', marks=pytest.mark.skip(reason=f'no GPU: {missing}'))
-    return 'cuda'
+        if os.environ.get('ROBOCACHE_REQUIRE_GPU') == '1':
+            raise
+        return [pytest.mark.skip(reason=f'no GPU: {missing}')]
+    return []
 
 
 # Parameters, for device(): all of them, and one of each kind.
-EVERY = [*ORDERS, _cuda()]
+EVERY = [*ORDERS, pytest.param('cuda', marks=marks_of_a_gpu())]
 EACH_KIND = ['shuffled', EVERY[-1]]
+
+
+class Gpu(CupyDevice):
+    """A GPU that remembers what it ran, as the CPU of the tests does, and has time."""
+
+    def __init__(self):
+        super().__init__()
+        self.programs = []
+
+    def execute(self, program):
+        self.programs.append(program)
+        super().execute(program)
+
+    def wait(self, deadline_sec):
+        super().wait(max(deadline_sec, DEADLINE_SEC))
+
+    def launches(self):
+        """Return the launches of all programs so far."""
+        return [step for p in self.programs for step in p.steps if isinstance(step, Launch)]
+
+    def clear(self):
+        """Forget the programs."""
+        self.programs.clear()
 
 
 def device(name):
     """Return a new device of this name."""
-    return CupyDevice() if name == 'cuda' else CpuDevice(name, seed=5, multiprocessors=1)
+    return Gpu() if name == 'cuda' else CpuDevice(name, seed=5, multiprocessors=1)

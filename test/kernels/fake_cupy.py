@@ -9,6 +9,7 @@ A stand-in for what cupy_device.py and compiler.py use of CuPy: the CPU of the t
     fake.calls                       # [('runtime.hostAlloc', (256, 3)), ...]: calls of CUDA
     fake.fail_at, fake.status = n, 2 # call number n fails with a cudaError_t
     fake.hangs = True                # what is queued never ends
+    fake.others_busy = True          # nor what others have queued, which it follows
 
 What is queued runs as late as a GPU may run it, when the stream is asked whether it is done. So
 memory of the host that is written too early, or read too early, shows. A sticky error stays: all
@@ -53,6 +54,7 @@ class FakeCupy:
         self.fail_at = None
         self.status = None  # of call number fail_at; a sticky one stays
         self.hangs = False
+        self.others_busy = False  # what is followed is not done
         self.nvrtc_missing = False
         self.current = 0  # device
         self.contexts = set()
@@ -152,6 +154,11 @@ class FakeCupy:
             self.drain()
             return 0
 
+        def event_query(event):
+            assert event in self.alive
+            self.called('runtime.eventQuery', event)
+            return NOT_READY if self.others_busy else 0
+
         def stream_query(stream):
             try:
                 self.called('runtime.streamQuery', stream)
@@ -177,6 +184,7 @@ class FakeCupy:
             memcpyAsync=get('memcpyAsync', memcpy),
             memsetAsync=get('memsetAsync', memset),
             streamQuery=stream_query,
+            eventQuery=event_query,
             hostAllocMapped=2,
             hostAllocPortable=1,
             memcpyDefault=4,
@@ -254,6 +262,10 @@ class Stream:
     def __exit__(self, *error):
         pass
 
+    def record(self):
+        self._fake.called('Stream.record')
+        return Event(self._fake)
+
     def begin_capture(self):
         self._fake.called('Stream.begin_capture')
         self._fake.recording = []
@@ -262,6 +274,15 @@ class Stream:
         recorded, self._fake.recording = self._fake.recording, None
         self._fake.called('Stream.end_capture')
         return Graph(self._fake, recorded)
+
+
+class Event:
+    def __init__(self, fake):
+        self._fake, self.ptr = fake, len(fake.calls)
+        fake.alive.add(self.ptr)
+
+    def __del__(self):
+        self._fake.freed(self.ptr, used=False)
 
 
 class Graph:

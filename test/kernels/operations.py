@@ -8,7 +8,6 @@ Small calls that go through every kernel, for devices that are slow.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
 from codec_messages import cloud as cloud_message
 
+from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.device import Limits
 from robocache_ros.backends.numpy_backend import NumpyBackend
@@ -140,20 +140,6 @@ OPERATIONS = {
     ],
     'images': _images,
 }
-
-
-def same_bits(a, b):
-    """Whether two results of any operation are of the same types and bits."""
-    if isinstance(a, np.ndarray):
-        return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(map(same_bits, a, b))
-    if isinstance(a, dict):
-        return list(a) == list(b) and same_bits(list(a.values()), list(b.values()))
-    if dataclasses.is_dataclass(a):
-        names = [field.name for field in dataclasses.fields(a)]
-        return all(same_bits(getattr(a, name), getattr(b, name)) for name in names)
-    return bool(a == b)
 
 
 def run(device, name):

@@ -15,8 +15,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-from cpu_device import ALIGNMENT, POISON, Call, CpuDevice, build
+from cpu_device import ALIGNMENT, POISON, Call, CpuDevice, build, bytes_of
 
 COPIES = 2
 THREADS_FLAGS = ('-O1', '-DROBOCACHE_OS_THREADS', '-pthread', '-fsanitize=thread', '-Wno-tsan')
@@ -73,13 +72,8 @@ class MallocMemory:
         self._libc.free(self.address)
 
     @property
-    def __array_interface__(self):
-        data = (self.address, False)  # writable
-        return {'version': 3, 'shape': (self.nbytes,), 'typestr': '|u1', 'data': data}
-
-    @property
     def array(self):
-        return np.asarray(self)
+        return bytes_of(self)
 
     def intact(self):
         return True  # the sanitizer has stopped the process already

@@ -36,8 +36,11 @@ def modules(monkeypatch):
     import bench_gpu
     import bench_gpu_cases
     import bench_gpu_peers
+    import bench_inputs
 
-    return types.SimpleNamespace(bench=bench_gpu, cases=bench_gpu_cases, peers=bench_gpu_peers)
+    return types.SimpleNamespace(
+        bench=bench_gpu, cases=bench_gpu_cases, peers=bench_gpu_peers, inputs=bench_inputs
+    )
 
 
 class TimedCupy(FakeCupy):
@@ -49,6 +52,8 @@ class TimedCupy(FakeCupy):
     def __init__(self, cpu):
         super().__init__(cpu)
         self.events = 0
+        self.cuda.Device = lambda number: types.SimpleNamespace(use=lambda: used.append(number))
+        self.used = used = []
         self.cuda.Event = lambda: Event(self)
         self.cuda.get_elapsed_time = lambda begin, end: MS * (end.number - begin.number)
         self.cuda.get_current_stream = lambda: None
@@ -93,6 +98,7 @@ def test_results_are_written_as_json_and_as_a_table(modules, fake, monkeypatch, 
         sys, 'argv', ['bench_gpu.py', '--rounds', '3', '--folder', str(tmp_path / 'new')]
     )
     modules.bench.main()
+    assert fake.used == [0]
     report = json.loads((tmp_path / 'new' / 'gpu-fake-gpu.json').read_text())
     assert {'device', 'date', 'commit', 'cupy', 'l2_bytes'} <= set(report['machine'])
     assert [row['case'] for row in report['results']] == ['count_uniform', 'count_ring']
@@ -106,6 +112,21 @@ def test_results_are_written_as_json_and_as_a_table(modules, fake, monkeypatch, 
     assert '# Fake GPU' in table
     assert f'| count_uniform | {row["floor_us"]:g} | 7 | 25 / 25 |' in table
     assert 'count_ring' in capsys.readouterr().out
+
+
+def test_a_peer_that_does_not_run_costs_no_others(modules, fake, capsys):
+    def broken():
+        raise RuntimeError('cannot open source file "vector_types.h"')
+
+    (case,) = modules.cases.all_cases(N, 'count_uniform')
+    peers = {'cupy': broken, 'plain': lambda: None}
+    case = case._replace(call=None, peers=lambda *_: peers)
+    watch = modules.bench.Stopwatch(fake, 3)
+    device = modules.bench.Recorder(modules.bench.CupyDevice())
+    about = {'l2_bytes': 2**16, 'copy_bytes_per_us': 1.0}
+    row = modules.bench.measure(case, watch, device, fake, None, None, about)
+    assert list(row['peers_us']) == ['plain']
+    assert 'count_uniform: cupy does not run: cannot open source file' in capsys.readouterr().err
 
 
 def test_no_table_is_written_of_some_of_the_cases(modules, fake, monkeypatch, tmp_path):
@@ -144,12 +165,9 @@ def test_both_backends_make_the_same_bytes_of_a_message(modules):
         assert bytes(ours) == bytes(theirs), case.name
 
 
-def test_peers_count_what_we_count(modules, monkeypatch):
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import bench_inputs as inputs
-
+def test_peers_count_what_we_count(modules):
     box = (modules.cases.LOW, modules.cases.SIZE, 16)  # smaller than the points
-    points, values = inputs.uniform(N, 25.6), inputs.features(N, 2)
+    points, values = modules.inputs.uniform(N, 25.6), modules.inputs.features(N, 2)
     cells = np.floor((points - np.float32(box[0])) / np.float32(box[1])).astype(int)
     kept = (cells < 16).all(axis=1)
     count = np.zeros((16, 16, 16), int)

@@ -53,6 +53,9 @@ BANNED = re.compile(
     r'|^\s*(?:@\S+ )?(?:add|sub|mul)\.f(?:32|64)'
 )
 
+# What asks at run time whether an address is of shared memory: its kind is not said.
+GENERIC_ATOMIC = re.compile(r'^\s*(?:@\S+ )?(?:atom|red)\.(?!global|shared)', re.MULTILINE)
+
 
 @pytest.fixture(scope='module')
 def nvrtc():
@@ -143,6 +146,30 @@ def test_instructions_round_as_numpy_does(compiled, file):
         if name == file:
             lines = [line for line in result.ptx.splitlines() if BANNED.search(line)]
             assert not lines, f'sm_{number}: {lines}'
+
+
+def test_atomics_of_kernels_with_shared_memory_know_which_memory_it_is(compiled):
+    """Else each is an answer to wait for, and 64 bits are added in a loop."""
+    generic = {
+        f'{file}.{kernel} on sm_{number}'
+        for (file, number), result in compiled.items()
+        for kernel, body in bodies(result.ptx).items()
+        if '.shared' in body and GENERIC_ATOMIC.search(body)
+    }
+    assert not generic
+
+
+def bodies(ptx):
+    """Return {kernel: its instructions}."""
+    parts = ptx.split('.entry ')[1:]
+    return {part.partition('(')[0]: part for part in parts}
+
+
+def test_planted_generic_atomic_is_seen(nvrtc, tmp_path):
+    # The kind is not known of an address that comes as a number.
+    body = 'a[i] = 0; atomicAdd(*reinterpret_cast<unsigned long long**>(a), 1ull);'
+    write_kernel(tmp_path, body)
+    assert GENERIC_ATOMIC.search(Compiler(nvrtc, tmp_path).compile('planted', 90).ptx)
 
 
 PLANTED = {

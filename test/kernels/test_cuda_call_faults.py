@@ -14,9 +14,10 @@ import gc
 import pytest
 from cpu_device import CpuDevice
 from fake_cupy import FakeCupy
-from operations import _image, _scan, _spec, _streams, _targets, same_bits
+from operations import _image, _scan, _spec, _streams, _targets
 
 from robocache_ros.backends import abandoned
+from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda.device import Limits
 from robocache_ros.backends.cuda.opening import open_cuda
 from robocache_ros.backends.numpy_backend import NumpyBackend

@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import threading
+import types
 
 import numpy as np
 import operations
@@ -21,6 +22,7 @@ from cpu_device import CpuDevice
 from fake_cupy import FakeCupy
 
 from robocache_ros.backends import BackendUnavailable
+from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda import compiler, cupy_device
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.cupy_device import RECORDED_PROGRAMS, CupyDevice, probe
@@ -78,7 +80,7 @@ def fake(make_fake):
 class Sums:
     """Memory and a program that adds `values` to zeros, on a device that has loaded it."""
 
-    def __init__(self, device, blocks=2, shared_bytes=256):
+    def __init__(self, device):
         device.load(['sums'])
         self.device = device
         self.host = device.allocate_host(24 + 4 * N)
@@ -88,7 +90,7 @@ class Sums:
             self.memory.address,
             (
                 Clear(self.results.address, 4 * N),
-                Launch('sums.add', blocks, 64, shared_bytes),
+                Launch('sums.add', 2, 64, 256),
             ),
         )
 
@@ -218,7 +220,7 @@ def test_every_operation_survives_a_device_that_runs_as_late_as_it_may(
     backend = CudaBackend(CupyDevice(), Limits(max_points=2000, max_voxels=2000))
     expected = operations.OPERATIONS[name](NumpyBackend())
     for _ in range(3):  # launched, recorded, replayed
-        assert operations.same_bits(operations.OPERATIONS[name](backend), expected)
+        assert same_bits(operations.OPERATIONS[name](backend), expected)
     assert 'Graph.launch' in fake.names()
     backend.close()
     del backend
@@ -401,6 +403,31 @@ def test_hang_is_the_last_call(fake):
     assert fake.names()[made:] == []
 
 
+def test_what_others_have_queued_is_waited_for_as_long_as_it_takes(fake, monkeypatch):
+    class Array:
+        def __dlpack__(self, *, stream):
+            pass
+
+    sums = Sums(CupyDevice())
+    sums.device.follow(Array())
+    sums.send(values_of(0))
+    fake.hangs = fake.others_busy = True
+    now_sec = 0.0
+
+    def monotonic():
+        nonlocal now_sec
+        now_sec += 0.6
+        if now_sec > 60:
+            fake.others_busy = False
+        return now_sec
+
+    monkeypatch.setattr(cupy_device.time, 'monotonic', monotonic)
+    monkeypatch.setattr(cupy_device.time, 'sleep', lambda _: None)
+    with pytest.raises(DeviceHung, match='within 2 s'):
+        sums.device.wait(2.0)
+    assert 60 < now_sec < 65
+
+
 def test_process_that_was_stopped_looks_once_more(fake, monkeypatch):
     """What is over when the process goes on is no hang, however long it was stopped."""
     sums = Sums(CupyDevice())
@@ -539,6 +566,23 @@ def test_nvrtc_of_a_wheel_is_found(fake, monkeypatch):
     probe(0)
 
 
+@pytest.mark.parametrize('folder', ['cuda_nvrtc', 'cu13'])  # of the wheels of CUDA 12 and 13
+def test_wheels_of_both_cudas_have_nvrtc_in_folders_of_their_own(monkeypatch, tmp_path, folder):
+    libraries = tmp_path / 'nvidia' / folder / 'lib'
+    libraries.mkdir(parents=True)
+    for name in ('libnvrtc.so.13', 'libnvrtc-builtins.so.13.0', 'libcudart.so.13'):
+        (libraries / name).touch()
+    loaded = []
+    monkeypatch.setattr(compiler.ctypes, 'CDLL', lambda name, mode: loaded.append(name))
+    monkeypatch.setattr(
+        compiler.importlib.util,
+        'find_spec',
+        lambda name: types.SimpleNamespace(submodule_search_locations=[tmp_path / name]),
+    )
+    compiler._load_wheel()
+    assert loaded == [str(libraries / 'libnvrtc.so.13')]
+
+
 @pytest.mark.parametrize(
     ('error', 'sentence'),
     [
@@ -583,7 +627,7 @@ def test_cupy_has_all_that_its_stand_in_has(cupy, make_fake):
             assert not isinstance(value, int) or getattr(real, name) == value
             assert hasattr(real, name), name
     methods = {
-        'Stream': ('begin_capture', 'end_capture', '__enter__'),
+        'Stream': ('begin_capture', 'end_capture', 'record', '__enter__'),
         'Graph': ('launch',),
         'MemoryPool': ('malloc', 'free_all_blocks'),
         'Module': ('load', 'get_function'),

@@ -1,6 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Dense grids by the kernels, on the CPU and in any order of threads, are NumPy's to the bit."""
+"""Dense grids by the kernels, on the CPU in any order of threads and on a GPU, are NumPy's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cpu_device import ORDERS, CpuDevice
+from cpu_device import CpuDevice
+from devices import EVERY, Gpu
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
@@ -33,9 +34,9 @@ NAN, INF = float('nan'), float('inf')
 ALL = list(CHANNELS)
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=EVERY)
 def device(request):
-    return CpuDevice(request.param, seed=7)
+    return Gpu() if request.param == 'cuda' else CpuDevice(request.param, seed=7)
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from robocache_ros.backends.cuda.device import Limits, OverLimit
 from robocache_ros.backends.cuda.images import TILE_PIXELS, ImageResults, Images
 from robocache_ros.backends.cuda.results import copied
 from robocache_ros.backends.cuda.staging import Staging
-from robocache_ros.backends.numpy_images import CHANNELS, image_grid
+from robocache_ros.backends.numpy_images import image_grid
 from robocache_ros.codec.image import ENCODINGS, ImageView
 from robocache_ros.reasons import Reason, Rejected
 
+CHANNELS = ('mono', 'rgb')
 BAYER = [name for name, stored in ENCODINGS.items() if stored.bayer]
 NAN, INF = float('nan'), float('inf')
 

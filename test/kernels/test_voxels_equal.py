@@ -1,14 +1,16 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Sparse voxels of the kernels are those of the NumPy backend, bit for bit, on every schedule."""
+"""Sparse voxels of the kernels are those of NumPy, bit for bit, on every schedule and a GPU."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
-from cpu_device import ORDERS, CpuDevice
+from cpu_device import ORDERS
+from devices import EACH_KIND, EVERY, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_clouds import as_columns, as_message, assert_same, some_points, spec_of
@@ -27,18 +29,31 @@ CHANNELS = ('count', 'centroid', 'occupancy', *FIELD_CHANNELS)
 NUMPY = NumpyBackend()
 
 
-def voxelizer(order='forward', seed=0, table_bits=TABLE_BITS, **limits):
-    device = CpuDevice(order, seed, multiprocessors=1)
-    return Voxelizer(Staging(device, Limits(**limits)), table_bits)
+def voxelizer(name='forward', table_bits=TABLE_BITS, **limits):
+    return Voxelizer(Staging(device(name), Limits(**limits)), table_bits)
 
 
-# Compiled and warm, for tests that are about numbers rather than memory or limits.
-ALL = {order: voxelizer(order) for order in ORDERS}
+@functools.cache
+def voxelizer_on(name):
+    """Compiled and warm, for tests that are about numbers rather than memory or limits."""
+    return voxelizer(name)
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=EVERY)
 def kernels(request):
-    return ALL[request.param]
+    return voxelizer_on(request.param)
+
+
+@pytest.fixture(params=EACH_KIND)
+def one_kernels(request):
+    """Less often: for what is about values more than about threads."""
+    return voxelizer_on(request.param)
+
+
+@pytest.fixture(params=EACH_KIND)
+def made(request):
+    """Make kernels of their own, with limits or tables: made(**options)."""
+    return functools.partial(voxelizer, request.param)
 
 
 def check(kernels, clouds, spec):
@@ -78,10 +93,10 @@ def test_few_channels(kernels, channels):
 
 
 @pytest.mark.parametrize('n', [0, 1, 2, 31, 33, 255, 256, 257, 1023, 1025, 4100])
-def test_any_number_of_points(n):
+def test_any_number_of_points(one_kernels, n):
     columns = with_values(some_points(n, GRID, seed=n))
     for cloud in (as_columns(columns), as_message(columns, step=16)):
-        check(ALL['shuffled'], [cloud], spec_of(GRID, CHANNELS))
+        check(one_kernels, [cloud], spec_of(GRID, CHANNELS))
 
 
 def test_no_cloud_at_all(kernels):
@@ -90,15 +105,15 @@ def test_no_cloud_at_all(kernels):
 
 @pytest.mark.parametrize('dtype', ['i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'f4', 'f8', '?'])
 @pytest.mark.parametrize('big_endian', [False, True])
-def test_values_of_every_type_at_every_alignment(dtype, big_endian):
+def test_values_of_every_type_at_every_alignment(one_kernels, dtype, big_endian):
     columns = with_values(some_points(400, GRID), dtype=dtype)
     spec = spec_of(GRID, CHANNELS)
     for first in range(4):
         layout = {'first': first, 'step': 27, 'big_endian': big_endian}
-        check(ALL['reverse'], [as_message(columns, **layout)], spec)
+        check(one_kernels, [as_message(columns, **layout)], spec)
     order = '>' if big_endian else '<'
     swapped = {name: v.astype(v.dtype.newbyteorder(order)) for name, v in columns.items()}
-    check(ALL['reverse'], [as_columns(swapped)], spec)
+    check(one_kernels, [as_columns(swapped)], spec)
 
 
 def test_bytes_of_a_boolean_that_are_neither_0_nor_1(kernels):
@@ -128,11 +143,10 @@ def test_float64_coordinates_beyond_float32(kernels):
 
 
 @pytest.mark.parametrize('limit', [1, 63, 64, 65, 200, 640, 1000])
-def test_rows_with_padding_and_a_limit_that_cuts_one(limit):
+def test_rows_with_padding_and_a_limit_that_cuts_one(kernels, limit):
     columns = with_values(some_points(640, GRID))
     cloud = as_message(columns, step=22, width=64, padding=13)
-    for order in ORDERS:
-        check(ALL[order], [cloud], spec_of(GRID, CHANNELS, max_points=limit))
+    check(kernels, [cloud], spec_of(GRID, CHANNELS, max_points=limit))
 
 
 def test_columns_that_are_strided_views(kernels):
@@ -216,7 +230,7 @@ LEFT_OUT = [
 
 @pytest.mark.parametrize('resolution', [None, 2.0**-64, 2.0**-3, 1.0, 2.0**64])
 @pytest.mark.parametrize('channels', [FIELD_CHANNELS, ('mean_v',), ('max_v',), ('min_v', 'sum_v')])
-def test_values_that_are_left_out_are_counted_once_for_a_field(resolution, channels):
+def test_values_that_are_left_out_are_counted_once_for_a_field(kernels, resolution, channels):
     rng = np.random.default_rng(5)
     limits = {} if resolution is None else {'resolutions': {'v': resolution}}
     spec = spec_of(GRID, ('count', *channels), **limits)
@@ -224,8 +238,7 @@ def test_values_that_are_left_out_are_counted_once_for_a_field(resolution, chann
         columns = some_points(300, GRID)
         with np.errstate(over='ignore'):
             columns['v'] = rng.choice(LEFT_OUT, 300).astype(dtype)
-        for order in ORDERS:
-            check(ALL[order], [as_message(columns)], spec)
+        check(kernels, [as_message(columns)], spec)
 
 
 def test_several_fields_each_with_its_own_accounts(kernels):
@@ -278,29 +291,30 @@ WIDE = Grid.from_range(0.1, [-102.4, -102.4, -25.6, 102.4, 102.4, 25.6])
 HUGE = Grid.from_range(0.1, [-409.6, -409.6, -51.2, 409.6, 409.6, 51.2])
 
 
-def test_grids_of_2_to_the_31_and_36_cells_take_two_and_three_tables():
+def test_grids_of_2_to_the_31_and_36_cells_take_two_and_three_tables(made):
     assert (WIDE.cells, HUGE.cells) == (2**31, 2**36)
-    kernels = voxelizer()
+    kernels = made()
     for grid in (WIDE, HUGE):
         check(kernels, [as_message(with_values(some_points(2500, grid)))], spec_of(grid, CHANNELS))
     device = kernels._staging.device
     assert [len(program.steps) for program in device.programs] == [7, 7]
 
 
-@pytest.mark.parametrize('order', ORDERS)
-def test_tables_of_more_tiles_than_a_block_counts_by_itself(order):
+@pytest.mark.parametrize('name', EVERY)
+def test_tables_of_more_tiles_than_a_block_counts_by_itself(name):
     clouds = [as_message(with_values(some_points(2500, WIDE)))]
-    check(voxelizer(order, table_bits=27), clouds, spec_of(WIDE, CHANNELS))
+    check(voxelizer(name, 27), clouds, spec_of(WIDE, CHANNELS))
 
 
-def test_the_corners_of_the_largest_grid():
+def test_the_corners_of_the_largest_grid(made):
     ends = np.array([[-409.6, -409.6, -51.2], [409.5, 409.5, 51.1]], 'f4')
     corners = np.array(np.meshgrid(*ends.T)).reshape(3, -1)
     columns = dict(zip('xyz', corners, strict=True))
-    found = check(voxelizer(), [as_columns(columns)], spec_of(HUGE, ('count', 'centroid')))
+    found = check(made(), [as_columns(columns)], spec_of(HUGE, ('count', 'centroid')))
     assert found.index[[0, -1]].tolist() == [0, 2**36 - 1]
 
 
+@pytest.mark.parametrize('name', EVERY)
 @pytest.mark.parametrize(
     ('table_bits', 'sizes', 'steps'),
     [
@@ -310,17 +324,16 @@ def test_the_corners_of_the_largest_grid():
         (21, [0.03, 0.05, 0.03], 7),
     ],
 )
-def test_every_number_of_tables_on_every_schedule(table_bits, sizes, steps):
+def test_every_number_of_tables_on_every_schedule(name, table_bits, sizes, steps):
     grid = Grid.from_range(sizes, [-8, -6, -2, 8, 6, 2])
     columns = with_values(some_points(1000, grid, bad=0.02))
     # Pairs and runs in one cell, and cells next to each other.
     columns = {name: np.concatenate([v, v[:500], v[:300]]) for name, v in columns.items()}
     columns['x'][1500:] += np.float32(sizes[0])
-    for order in ORDERS:
-        kernels = voxelizer(order, table_bits=table_bits)
-        for _ in range(2):  # the second call finds the memory of the first
-            check(kernels, [as_message(columns)], spec_of(grid, CHANNELS))
-        assert {len(program.steps) for program in kernels._staging.device.programs} == {steps}
+    kernels = voxelizer(name, table_bits)
+    for _ in range(4):  # the second call finds the memory of the first
+        check(kernels, [as_message(columns)], spec_of(grid, CHANNELS))
+    assert {len(program.steps) for program in kernels._staging.device.programs} == {steps}
 
 
 # ---- anything
@@ -348,14 +361,14 @@ def test_any_small_clouds(parts, order, max_points, max_voxels, step):
         with np.errstate(over='ignore'):
             table = np.array(part, 'f8').reshape(-1, 4).astype('f4')
         clouds.append(as_message(dict(zip('xyzv', table.T, strict=True)), step=step))
-    check(ALL[order], clouds, spec)
+    check(voxelizer_on(order), clouds, spec)
 
 
 # ---- memory, limits and programs
 
 
-def test_calls_of_all_sizes_share_the_memory_that_grows_between_them():
-    kernels = voxelizer('shuffled')
+def test_calls_of_all_sizes_share_the_memory_that_grows_between_them(made):
+    kernels = made()
     fine = Grid.from_range(0.1, [-8, -6, -2, 8, 6, 2])
     for n, grid, channels in [
         (10, GRID, ('count',)),
@@ -367,8 +380,8 @@ def test_calls_of_all_sizes_share_the_memory_that_grows_between_them():
         check(kernels, [as_message(with_values(some_points(n, grid)))], spec_of(grid, channels))
 
 
-def test_results_of_a_call_outlive_the_next_one():
-    kernels = voxelizer()
+def test_results_of_a_call_outlive_the_next_one(made):
+    kernels = made()
     spec = spec_of(GRID, CHANNELS)
     cloud, other = (as_message(with_values(some_points(400, GRID, seed))) for seed in (1, 2))
     first = kernels.voxelize([cloud], spec)
@@ -376,8 +389,8 @@ def test_results_of_a_call_outlive_the_next_one():
     assert_same(first, NUMPY.voxelize([cloud], spec))
 
 
-def test_messages_of_about_the_same_size_run_the_same_program():
-    kernels = voxelizer()
+def test_messages_of_about_the_same_size_run_the_same_program(made):
+    kernels = made()
     spec = spec_of(GRID, CHANNELS)
     for n, step in [(1100, 16), (2048, 22), (1500, 48)]:
         check(kernels, [as_message(with_values(some_points(n, GRID)), step=step)], spec)
@@ -385,39 +398,39 @@ def test_messages_of_about_the_same_size_run_the_same_program():
     assert len(set(kernels._staging.device.programs)) == 1
 
 
-def test_one_table_takes_four_launches_and_one_clear():
-    kernels = voxelizer()
+def test_one_table_takes_four_launches_and_one_clear(made):
+    kernels = made()
     kernels.voxelize([as_message(some_points(100, GRID))], spec_of(GRID, ('count',)))
     names = [launch.kernel for launch in kernels._staging.device.launches()]
     assert names == ['voxels.mark', 'voxels.spread_0', 'voxels.accumulate', 'voxels.finish']
     assert len(kernels._staging.device.programs[0].steps) == 5
 
 
-def test_more_than_the_device_takes_is_refused_with_a_sentence():
+def test_more_than_the_device_takes_is_refused_with_a_sentence(made):
     cloud = as_message(with_values(some_points(500, GRID)))
     spec = spec_of(GRID, CHANNELS)
     with pytest.raises(OverLimit, match='500 points, the device takes 499'):
-        voxelizer(max_points=499).voxelize([cloud], spec)
+        made(max_points=499).voxelize([cloud], spec)
     with pytest.raises(OverLimit, match='8000 bytes of points, the device takes 7999'):
-        voxelizer(max_message_bytes=7999).voxelize([cloud], spec)
+        made(max_message_bytes=7999).voxelize([cloud], spec)
     with pytest.raises(OverLimit, match='voxels, the device takes 99'):
-        voxelizer(max_voxels=99).voxelize([cloud], spec)
+        made(max_voxels=99).voxelize([cloud], spec)
     many = [f'min_{name}' for name in 'abcdefghijklmn']
     with pytest.raises(OverLimit, match='14 point fields, the device takes 13'):
-        voxelizer().voxelize([cloud], spec_of(GRID, many))
+        made().voxelize([cloud], spec_of(GRID, many))
 
 
-def test_limits_that_just_hold(kernels):
+def test_limits_that_just_hold(made):
     cloud = as_message(with_values(some_points(500, GRID)))
     voxels = len(NUMPY.voxelize([cloud], spec_of(GRID, CHANNELS)))
-    tight = voxelizer(max_points=500, max_message_bytes=8000, max_voxels=voxels)
+    tight = made(max_points=500, max_message_bytes=8000, max_voxels=voxels)
     check(tight, [cloud], spec_of(GRID, CHANNELS))
-    tight = voxelizer(max_points=100, max_voxels=7)
+    tight = made(max_points=100, max_voxels=7)
     check(tight, [cloud], spec_of(GRID, CHANNELS, max_points=100, max_voxels=7))
 
 
-def test_a_call_that_was_refused_leaves_nothing_behind():
-    kernels = voxelizer(max_voxels=99)
+def test_a_call_that_was_refused_leaves_nothing_behind(made):
+    kernels = made(max_voxels=99)
     with pytest.raises(OverLimit):
         kernels.voxelize([as_message(some_points(500, GRID))], spec_of(GRID, ('count',)))
     check(kernels, [as_message(some_points(60, GRID))], spec_of(GRID, ('count',)))

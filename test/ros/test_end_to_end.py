@@ -58,7 +58,7 @@ def script(frames=5, seed=3):
 
 def frames_of_the_core(messages):
     """Compute the frames without ROS: the same messages, straight into a pipeline."""
-    pipeline = Pipeline(Config.from_mapping(SMALL), make_backend('numpy')[0])
+    pipeline = Pipeline(Config.from_mapping(SMALL), make_backend('numpy'))
     frames = []
     for arrival_ns, (source, message) in enumerate(messages):
         sample = DECODERS[source](message)

@@ -286,7 +286,7 @@ def test_dense_from_sparse_is_the_dense_grid_of_the_node():
     columns = {name: rng.uniform(-1, 5, 1000).astype(np.float32) for name in 'xyz'}
     intensity = np.where(rng.random(1000) < 0.3, np.nan, rng.random(1000)).astype(np.float32)
     cloud = CloudView.from_columns({**columns, 'intensity': intensity})
-    backend, _ = make_backend('numpy')
+    backend = make_backend('numpy')
     voxels = backend.voxelize([cloud], config.voxel_spec)
     frame = replace(voxel_frame(config), voxels=voxels)
     rows = read_voxels(to_cloud(voxels_table(frame), frame))

@@ -55,12 +55,11 @@ def load_nvrtc() -> Any:
 
 
 def _load_wheel() -> None:
-    """Load the libnvrtc of an installed wheel into this process, if there is one."""
-    if importlib.util.find_spec('nvidia') is None:
-        return
-    spec = importlib.util.find_spec('nvidia.cuda_nvrtc')
+    """Load the libnvrtc of installed wheels into this process, if there is one."""
+    spec = importlib.util.find_spec('nvidia')
     for folder in (spec.submodule_search_locations or []) if spec is not None else []:
-        for library in sorted(Path(folder, 'lib').glob('libnvrtc.so.*')):
+        # nvidia/cuda_nvrtc of CUDA 12, nvidia/cu13 of CUDA 13
+        for library in sorted(Path(folder).glob('*/lib/libnvrtc.so.*')):
             ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 

@@ -37,8 +37,6 @@ class CudaBackend:
     computes in another way by itself.
     """
 
-    name = 'cuda'
-
     def __init__(self, device: Device, limits: Limits) -> None:
         self._device = device
         self._leases = Leases(device)

@@ -156,6 +156,7 @@ class CupyDevice:
         self._shared_bytes: dict[str, int] = {}  # that a kernel was told to expect
         self._recorded: OrderedDict[Program, Any] = OrderedDict()  # graph; None: seen once
         self._unused: list[Any] = []  # freed when nothing is queued that may still use it
+        self._others: Any = None  # event at the end of what others have queued, that we follow
         self.unrecordable = 0  # programs that CUDA refused to record; they run all the same
         self._open()
 
@@ -196,6 +197,7 @@ class CupyDevice:
     def follow(self, array: Any) -> None:
         """Let what is queued from now on run after what the library of an array has queued."""
         array.__dlpack__(stream=self.stream.ptr)  # for this effect of it
+        self._others = self.stream.record()
 
     @_on_device
     def send(self, source: HostMemory, begin: int, nbytes: int, address: int) -> None:
@@ -225,19 +227,30 @@ class CupyDevice:
     @_on_device
     def wait(self, deadline_sec: float) -> None:
         """Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`."""
-        begin_sec = time.monotonic()
-        waited_sec = 0.0
+        begin_sec = ours_sec = now_sec = time.monotonic()
         while (status := self._runtime.streamQuery(self.stream.ptr)) == NOT_READY:
-            if waited_sec > deadline_sec:  # and not done even now, had this process been stopped
+            # Looked at once more, as it may be done even now, had this process been stopped.
+            if now_sec - ours_sec > deadline_sec:
                 hung = DeviceHung(f'the GPU did not finish within {deadline_sec:g} s')
                 self._abandon(hung)
                 raise hung
-            if waited_sec > SPIN_SEC:
+            if now_sec - begin_sec > SPIN_SEC:
                 time.sleep(POLL_SEC)
-            waited_sec = time.monotonic() - begin_sec
+            now_sec = time.monotonic()
+            if self._behind_others():
+                ours_sec = now_sec
         if status != SUCCESS:
             raise self._runtime.CUDARuntimeError(status)
+        self._others = None
         self._unused.clear()
+
+    def _behind_others(self) -> bool:
+        """Whether what is followed goes on: it may take as long as it likes, as it is not ours."""
+        if self._others is None:
+            return False
+        if self._runtime.eventQuery(self._others.ptr) != NOT_READY:
+            self._others = None
+        return self._others is not None
 
     @_on_device
     def view(self, memory: Memory, dtype: npt.DTypeLike, shape: Sequence[int], begin: int) -> Any:
@@ -271,7 +284,7 @@ class CupyDevice:
                     (step.blocks,), (step.threads,), (program.job,), step.shared_bytes, stream
                 )
             elif step.nbytes:
-                self._runtime.memsetAsync(step.address, step.value, step.nbytes, stream.ptr)
+                self._runtime.memsetAsync(step.address, 0, step.nbytes, stream.ptr)
 
     def _function_of(self, launch: Launch) -> Any:
         name = launch.kernel

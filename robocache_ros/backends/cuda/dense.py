@@ -42,7 +42,7 @@ class DenseGrids:
     Makes whole grids of clouds; owns the scratch memory of that and the way to the host.
 
     `voxelize` and `occupancy` give arrays of the host; `fill_voxels` and `fill_occupancy` leave
-    the same bytes in device memory that `place` gives.
+    the same bytes in device memory that `place` gives, and copy them to `out` where given.
     """
 
     def __init__(self, staging: Staging, window_bytes: int = WINDOW_BYTES) -> None:
@@ -59,51 +59,33 @@ class DenseGrids:
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
         """All voxels of the clouds, float32 [nz, ny, nx, C]; `out` is filled where given."""
-        spec.check_dense()
         shape = dense_shape(spec)
         if out is None:
             out = np.empty(shape, np.float32)
         else:
             check_out(shape, 'float32', out)
-        self._fill_voxels(clouds, spec, self._grid.at_least, out)
+        self.fill_voxels(clouds, spec, self._grid.at_least, out)
         return out
 
     def occupancy(
         self, clouds: Sequence[CloudView], grid: Grid, max_points: int, packed: bool
     ) -> AnyArray:
         """Which cells have a point, uint8 [nz, ny, nx] or with `packed` [ceil(cells / 8)]."""
-        grid.check_dense()
         out = np.empty(occupancy_shape(grid, packed), np.uint8)
-        self._fill_occupancy(clouds, grid, max_points, packed, self._grid.at_least, out)
+        self.fill_occupancy(clouds, grid, max_points, packed, self._grid.at_least, out)
         return out
 
-    def fill_voxels(self, clouds: Sequence[CloudView], spec: VoxelSpec, place: Place[M]) -> M:
-        """Write what `voxelize` gives, of `dense_shape`, to memory of the device; return that."""
-        spec.check_dense()
-        return self._fill_voxels(clouds, spec, place)
-
-    def fill_occupancy(
-        self,
-        clouds: Sequence[CloudView],
-        grid: Grid,
-        max_points: int,
-        packed: bool,
-        place: Place[M],
-    ) -> M:
-        """Write what `occupancy` gives, of `occupancy_shape`, to memory of the device."""
-        grid.check_dense()
-        return self._fill_occupancy(clouds, grid, max_points, packed, place)
-
-    def _fill_voxels(
+    def fill_voxels(
         self,
         clouds: Sequence[CloudView],
         spec: VoxelSpec,
         place: Place[M],
-        out: AnyArray | None = None,
+        out: FloatArray | None = None,
     ) -> M:
+        """Write what `voxelize` gives, of `dense_shape`, to memory of the device; return that."""
         plan = self._plan_of(clouds, spec)
         parcel = Parcel(plan.job())
-        staged = self._stage(parcel, clouds, plan.fields, spec.max_points)
+        staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, self._staging.limits)
         base = self._staging.reserve(parcel)
         memory = place(padded(plan.nbytes, _COPIED_AT_ONCE))
         parcel.job['points'] = staged.points(base, spec.grid)
@@ -122,7 +104,7 @@ class DenseGrids:
             self._plan = DensePlan(wanted, self._scratch, self._staging.device)
         return self._plan
 
-    def _fill_occupancy(
+    def fill_occupancy(
         self,
         clouds: Sequence[CloudView],
         grid: Grid,
@@ -131,10 +113,11 @@ class DenseGrids:
         place: Place[M],
         out: AnyArray | None = None,
     ) -> M:
-        parcel = Parcel(blank_jobs(grid))
-        staged = self._stage(parcel, clouds, (), max_points)
-        base = self._staging.reserve(parcel)
+        """Write what `occupancy` gives, of `occupancy_shape`, to memory of the device."""
         nbytes = padded(math.prod(occupancy_shape(grid, packed)), _COPIED_AT_ONCE)
+        parcel = Parcel(blank_jobs(grid))
+        staged = StagedClouds(parcel, clouds, (), max_points, self._staging.limits)
+        base = self._staging.reserve(parcel)
         memory = place(nbytes)
         parcel.job['points'] = staged.points(base, grid)
         parcel.job['grid'] = memory.address
@@ -142,11 +125,6 @@ class DenseGrids:
         steps = (Clear(memory.address, nbytes), over(self._staging.device, staged.n, kernel))
         self._run(parcel, base, steps, memory, out)
         return memory
-
-    def _stage(
-        self, parcel: Parcel, clouds: Sequence[CloudView], names: Sequence[str], limit: int
-    ) -> StagedClouds:
-        return StagedClouds(parcel, clouds, names, limit, self._staging.limits)
 
     def _run(
         self, parcel: Parcel, base: int, steps: Steps, memory: Memory, out: AnyArray | None
@@ -173,5 +151,6 @@ class DenseGrids:
 
 
 def occupancy_shape(grid: Grid, packed: bool) -> tuple[int, ...]:
-    """Shape of what `occupancy` gives, uint8."""
+    """Shape of what `occupancy` gives, uint8; ValueError if the grid is too large."""
+    grid.check_dense()
     return ((grid.cells + 7) // 8,) if packed else grid.shape

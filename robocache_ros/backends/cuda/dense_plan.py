@@ -46,9 +46,7 @@ class DensePlan:
 
     def __init__(self, wanted: Wanted, scratch: Grown[Memory], device: Device) -> None:
         self.wanted = wanted
-        self.fields = wanted.spec.fields
-        self.shape = dense_shape(wanted.spec)
-        self.nbytes = 4 * math.prod(self.shape)
+        self.nbytes = 4 * math.prod(dense_shape(wanted.spec))
         self._device = device
         self._jobs = blank_jobs(wanted.spec.grid)
         self._reduced = wanted.spec.columns != ('count',)
@@ -100,7 +98,8 @@ class DensePlan:
 
 
 def dense_shape(spec: VoxelSpec) -> tuple[int, ...]:
-    """Shape of the dense grid of a spec, float32."""
+    """Shape of the dense grid of a spec, float32; ValueError if none can be made."""
+    spec.check_dense()
     return (*spec.grid.shape, len(spec.columns))
 
 

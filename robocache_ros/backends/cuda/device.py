@@ -58,11 +58,10 @@ class Launch(NamedTuple):
 
 
 class Clear(NamedTuple):
-    """Device memory set to a byte value."""
+    """Device memory set to zero."""
 
     address: int
     nbytes: int
-    value: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,6 @@ class Device(Protocol):
     OutOfResources or DeviceLost; `wait` also DeviceHung.
     """
 
-    name: str  # as its maker calls it
     multiprocessors: int
     shared_bytes: int  # most dynamic shared memory that a block may have
 
@@ -119,7 +117,11 @@ class Device(Protocol):
         ...
 
     def wait(self, deadline_sec: float) -> None:
-        """Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`."""
+        """
+        Wait until all that was queued is done, by polling; DeviceHung after `deadline_sec`.
+
+        These begin when what is followed is done.
+        """
         ...
 
     def view(self, memory: Memory, dtype: npt.DTypeLike, shape: Sequence[int], begin: int) -> Any:

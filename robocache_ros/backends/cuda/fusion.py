@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,19 @@ from robocache_ros.backends.cuda.clouds import check
 from robocache_ros.backends.cuda.device import Launch, Memory, Program
 from robocache_ros.backends.cuda.jobs import FUSION_JOB, STRIP
 from robocache_ros.backends.cuda.memory import Grown, bucket
-from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied
+from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied, viewed
 from robocache_ros.backends.cuda.samples import DeviceSamples
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.interop import DeviceArray
-from robocache_ros.resampling import DTYPES, RULES, Fused, Resampled, Stream, stored_dtype
+from robocache_ros.resampling import (
+    DTYPES,
+    RULES,
+    Fused,
+    Resampled,
+    Stream,
+    columns_of,
+    stored_dtype,
+)
 from robocache_ros.samples import AnyArray, IntArray
 
 STRIP_COLUMNS = 128  # of a warp: four of each lane
@@ -70,6 +78,7 @@ class Fusion:
         """Load the kernel; memory comes with the first call."""
         self._staging = staging
         self._host = Grown(staging.device.allocate_host)
+        self._viewed = partial(viewed, staging.device)
         self._samples = DeviceSamples(staging)
         staging.device.load(['fusion'])
 
@@ -92,9 +101,6 @@ class Fusion:
     ) -> Fused:
         """Return the same as arrays of the device, in the memory that `place` gives."""
         return self._fuse(streams, targets, out_dtype, place, self._viewed)
-
-    def _viewed(self, memory: Memory, span: Span) -> Any:
-        return self._staging.device.view(memory, span.dtype, span.shape, span.begin)
 
     def _resample(
         self,
@@ -176,12 +182,6 @@ class Fusion:
         """A warp for each strip and a block for each row; where there are too many, in turns."""
         most = self._staging.device.multiprocessors * _BLOCKS_EACH
         return Launch('fusion.fuse', min(bucket(rows), most), 32 * min(strips, _MAX_WARPS))
-
-
-def columns_of(streams: Sequence[Stream]) -> tuple[slice, ...]:
-    """Columns of each stream where their values lie side by side."""
-    ends = list(accumulate((stream.values.shape[2] for stream in streams), initial=0))
-    return tuple(slice(*pair) for pair in zip(ends[:-1], ends[1:], strict=True))
 
 
 def _strips(streams: Sequence[Stream], out_width: int) -> npt.NDArray[Any]:

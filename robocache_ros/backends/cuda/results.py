@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from robocache_ros.backends.cuda.device import HostMemory, Memory
+from robocache_ros.backends.cuda.device import Device, HostMemory, Memory
 from robocache_ros.backends.cuda.memory import Spans
 from robocache_ros.samples import AnyArray
 
@@ -30,6 +30,10 @@ class Span(NamedTuple):
     def nbytes(self) -> int:
         """Size of the array."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def first(self, n: int) -> Span:
+        """Return its first `n` elements, of an array of one axis."""
+        return self._replace(shape=(n,))
 
 
 class Results:
@@ -54,3 +58,8 @@ def copied(memory: HostMemory, span: Span) -> AnyArray:
     piece = memory.array[span.begin : span.begin + span.nbytes]
     values: AnyArray = piece.view(span.dtype).reshape(span.shape).copy()
     return values
+
+
+def viewed(device: Device, memory: Memory, span: Span) -> Any:
+    """Return an array in memory of the device, which it keeps alive, as one of its library."""
+    return device.view(memory, span.dtype, span.shape, span.begin)

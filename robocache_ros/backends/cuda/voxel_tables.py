@@ -68,9 +68,9 @@ class Tables:
         tiles = [max((level.tiles for level in side), default=0) for side in sides]
         ranks = [max((level.ranks for level in side), default=0) for side in sides]
         start = spans.add(counts_bytes)
-        sums = spans.add(4 * tiles[0]), spans.add(0)
+        first_sums = spans.add(4 * tiles[0])
         blocks = spans.add(_BYTES_PER_TILE * tiles[0]), spans.add(_BYTES_PER_TILE * tiles[1])
-        sums = sums[0], spans.add(4 * tiles[1])
+        sums = first_sums, spans.add(4 * tiles[1])
         return cls(
             levels,
             start,
