@@ -58,6 +58,21 @@ def test_a_cloud_is_thinned_out_evenly(recorded):
     assert 'Points3D:positions' in recorded(lambda r: r.cloud(T_NS, points[:0]))['/world/cloud']
 
 
+def test_the_smeared_cloud_is_shown_apart_from_the_deskewed_one(recorded):
+    points = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+
+    def fill(recording):
+        recording.arrange([], compare=True)
+        recording.smeared(T_NS, points)
+        recording.cloud(T_NS, points + 1)
+
+    entities = recorded(fill)
+    for path, moved in (('smeared', 0), ('cloud', 1)):
+        cloud = entities[f'/world/{path}']
+        assert cloud['Points3D:positions'][0] == (points + moved).tolist()
+        assert cloud['stamp'] == [T_NS]
+
+
 def test_voxels_are_thinned_out_evenly(recorded):
     centers = np.zeros((2 * MAX_POINTS + 1, 3), np.float32)
     centers[:, 0] = np.arange(len(centers))

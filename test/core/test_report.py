@@ -137,6 +137,42 @@ def test_a_frame_of_a_trigger_nobody_saw_has_no_latency():
     assert build_report(seen, {})['voxels']['latency_ms']['max'] == 10.0
 
 
+def test_a_frame_of_the_time_of_the_last_point_has_the_latency_of_its_cloud():
+    seen = good_run()
+    seen.trigger_sent_ns = {100 * stamp: ns for stamp, ns in seen.trigger_sent_ns.items()}
+    for late in (0, 99):
+        seen.voxels.stamp_ns = [100 * stamp + late for stamp in range(1, 6)]
+        latency = build_report(seen, {})['voxels']['latency_ms']
+        assert (latency['p50'], latency['max']) == (10.0, 50.0)
+    seen.voxels.stamp_ns = [99] * 5  # before the first that was sent
+    assert build_report(seen, {})['voxels']['latency_ms']['max'] is None
+
+
+def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
+    assert build_report(good_run(), {})['deskew'] == {}
+    seen = good_run()
+    seen.health.sources['lidar'] |= {
+        'point_time': '`time` in s',
+        'note.motion_late': '2',
+        'note.motion_gap': '0',
+        'deskew_residual_mm': '3.1',
+    }
+    seen.health.sources['rear'] = {'received': '5', 'note.point_time_missing': '5'}
+    report = json.loads(json.dumps(build_report(seen, {})))
+    assert report['deskew'] == {
+        'lidar': {
+            'point_time': '`time` in s',
+            'smeared': {'motion_late': 2},
+            'deskew_residual_mm': '3.1',
+        },
+        'rear': {'point_time': '', 'smeared': {'point_time_missing': 5}},
+    }
+    assert table(report)[-2:] == [
+        'deskew    lidar on, 2 clouds left smeared (motion_late), residual mm 3.1',
+        'deskew    rear off, 5 clouds left smeared (point_time_missing)',
+    ]
+
+
 def test_a_source_nobody_counts_the_messages_of_is_no_problem():
     seen = good_run()
     seen.published.clear()
