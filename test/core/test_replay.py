@@ -91,6 +91,12 @@ def test_relative_topics_are_those_of_the_namespace_and_times_follow_the_source(
     assert sources['imu'].newest_ns == 1800 * MS
 
 
+def test_a_cloud_whose_points_have_times_is_of_the_time_of_the_last():
+    timed = pipeline(lidar__point_time='intensity', lidar__point_time_unit='ms')
+    list(replay(timed, recording()))  # the last cloud at 1300 ms, its points 3 and 4 ms later
+    assert timed.status(0).sources['lidar'].newest_ns == 1304 * MS
+
+
 def test_the_replay_of_the_readme_runs(tmp_path, monkeypatch):
     rosbag2 = pytest.importorskip('rosbags.rosbag2', reason='rosbags is not installed')
     from rosbags.typesys import Stores, get_typestore
