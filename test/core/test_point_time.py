@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,6 +105,12 @@ def test_a_cloud_without_points_is_no_trouble_and_decides_nothing():
     assert source.shows(time=np.zeros(0)) is None
     assert source.told == []
     assert source.ends_of(time=until(0.09375)) == (0, 93_750_000)
+
+
+def test_the_documentation_lists_the_names_in_their_order():
+    docs = Path(__file__).resolve().parents[2] / 'docs' / 'point_time.md'
+    listed = docs.read_text(encoding='utf-8').split('1. **Field**')[1].split('in capitals')[0]
+    assert tuple(re.findall('`([a-z_]+)`', listed)) == FIELD_NAMES
 
 
 # -- which unit ---------------------------------------------------------------------------------
