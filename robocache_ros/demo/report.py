@@ -210,7 +210,7 @@ def table(report: Mapping[str, Any]) -> list[str]:
 
 def _deskew_line(name: str, deskew: Mapping[str, Any]) -> str:
     parts = ['on' if deskew['point_time'] else 'off']
-    parts += [f'{count} clouds left smeared ({why})' for why, count in deskew['smeared'].items()]
+    parts += [f'{count} left smeared ({why})' for why, count in deskew['smeared'].items()]
     parts += [
         f'{key.removeprefix("deskew_").replace("_", " ")} {value}'
         for key, value in deskew.items()

@@ -74,7 +74,9 @@ class LidarConfig(SensorConfig):
         'Time of each point: time, float32 seconds from the header; t, offset_time or time_stamp, '
         'uint32 ns from the start of the sweep; timestamp, float64 seconds since the epoch; none',
     )
-    stamp_at: str = _setting('start', 'What the header stamps: start, middle or end of the sweep')
+    stamp_at: str = _setting(
+        'start', 'What the header stamps: the start, middle or end of the points'
+    )
     prerender: int = _setting(30, 'At most this many sweeps round the loop; 0: each on the spot')
 
     def __post_init__(self) -> None:

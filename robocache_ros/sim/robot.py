@@ -174,7 +174,7 @@ class Robot:
 
     def _header_sec(self, source: str) -> float:
         lidar = self.lidars[source]
-        return STAMPS_AT[lidar.config.stamp_at] * lidar.sweep_sec
+        return float(STAMPS_AT[lidar.config.stamp_at] * lidar.time[-1])
 
     def _cloud(self, source: str, t: float) -> dict[str, Any]:
         field = self.lidars[source].config.time_field

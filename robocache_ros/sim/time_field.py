@@ -12,7 +12,11 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.void]
 
-STAMPS_AT = {'start': 0.0, 'middle': 0.5, 'end': 1.0}  # share of the sweep before the header
+STAMPS_AT = {
+    'start': 0.0,
+    'middle': 0.5,
+    'end': 1.0,
+}  # share of the sweep's points before the header
 
 
 class TimeField(NamedTuple):

@@ -168,8 +168,8 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
         'rear': {'point_time': '', 'smeared': {'point_time_missing': 5}},
     }
     assert table(report)[-2:] == [
-        'deskew    lidar on, 2 clouds left smeared (motion_late), residual mm 3.1',
-        'deskew    rear off, 5 clouds left smeared (point_time_missing)',
+        'deskew    lidar on, 2 left smeared (motion_late), residual mm 3.1',
+        'deskew    rear off, 5 left smeared (point_time_missing)',
     ]
 
 

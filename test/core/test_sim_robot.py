@@ -264,11 +264,12 @@ def test_a_camera_looks_ahead_with_its_z_axis():
     assert mounted.of(down) == pytest.approx([0.3, 0.0, 0.2])
 
 
-@pytest.mark.parametrize(('stamp_at', 'later'), [('start', 0), ('middle', 50), ('end', 100)])
-def test_the_header_stamps_start_middle_or_end_of_the_sweep(stamp_at, later):
+@pytest.mark.parametrize(('stamp_at', 'share'), [('start', 0.0), ('middle', 0.5), ('end', 1.0)])
+def test_the_header_stamps_the_first_point_the_last_or_the_middle_between(stamp_at, share):
+    later = share * 100 * 89 / 90  # ms: of 90 columns the last is measured 89 after the first
     robot = Robot(replace(CONFIG, lidar=replace(CONFIG.lidar, stamp_at=stamp_at)))
     message = latest(robot, 'lidar')
-    assert stamp_ns(message.header) == START_NS + (300 + later) * 1_000_000
+    assert stamp_ns(message.header) == START_NS + round((300 + later) * 1e6)
     # Counted from the header, the first point has always the same time.
     first = decode_cloud(message).column('time')[0]
     assert first == pytest.approx(-later * 1e-3, abs=1e-9)
@@ -281,7 +282,7 @@ def test_absolute_times_are_those_of_the_message_though_sweeps_are_rendered_once
     for loop, start_ns in enumerate((1_700_000_000 * 10**9, 1_700_000_003 * 10**9)):
         capture_ns = 300_000_000 + loop * 3_000_000_000
         message = robot.message('lidar', capture_ns, start_ns)
-        assert stamp_ns(message.header) == start_ns + 100_000_000
+        assert stamp_ns(message.header) == start_ns + 98_888_889
         view = decode_cloud(message)
         # A float64 of seconds since the epoch has steps of 2.4e-7 s.
         assert view.column('timestamp') - start_ns * 1e-9 == pytest.approx(since, abs=3e-7)

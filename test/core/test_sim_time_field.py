@@ -7,7 +7,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from robocache_ros.sim import LidarConfig
+from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.config import Config
+from robocache_ros.decoding import Decoder
+from robocache_ros.reasons import Reason
+from robocache_ros.sim import LidarConfig, Robot, RobotConfig
 from robocache_ros.sim.lidar import POINT
 from robocache_ros.sim.messages import cloud_body
 from robocache_ros.sim.time_field import date, with_time_field
@@ -58,6 +62,33 @@ def test_the_fields_of_the_message_say_their_types():
     ]
     body = cloud_body(with_time_field(POINTS, 't', 0.0))
     assert (body['fields'][-1].name, body['fields'][-1].datatype) == ('t', 6)
+
+
+@pytest.mark.parametrize('stamp_at', ['start', 'middle', 'end'])
+@pytest.mark.parametrize('name', ['time', 't', 'offset_time', 'time_stamp', 'timestamp'])
+def test_the_node_reads_from_every_layout_when_the_points_were_measured(name, stamp_at):
+    lidar = LidarConfig(rings=4, columns=400, time_field=name, stamp_at=stamp_at)
+    robot = Robot(RobotConfig(lidar=lidar))
+    message = robot.message('lidar', 300_000_000, START_NS)
+    source = {'deskew.imu': 'imu', 'base_frame': 'base_link', 'lidar.stamp_at': stamp_at}
+    config = Config.from_mapping(source)
+    decode = Decoder(config.source('lidar'), config.deskew)
+    t_ns, cloud = decode(message, stamp_ns(message.header))
+    since = np.rint(robot.sweep(0.3).points['time'].astype(np.float64) * 1e9)
+    true = START_NS + since.astype(np.int64)
+    # A float32 has steps of 7 ns in a sweep, a float64 of 240 ns since the epoch.
+    assert np.abs(cloud.times.at(cloud.column(name)) - true).max() < 250
+    assert t_ns == cloud.times.last_ns
+    assert abs(t_ns - START_NS - 99_750_000) < 250
+
+
+def test_the_node_finds_no_times_where_there_are_none():
+    robot = Robot(RobotConfig(lidar=LidarConfig(rings=4, columns=400, time_field='none')))
+    config = Config.from_mapping({'deskew.imu': 'imu', 'base_frame': 'base_link'})
+    decode = Decoder(config.source('lidar'), config.deskew)
+    t_ns, cloud = decode(robot.message('lidar', 0, START_NS), START_NS)
+    assert (t_ns, cloud.times) == (START_NS, None)
+    assert cloud.notes == {Reason.POINT_TIME_MISSING: 1}
 
 
 @pytest.mark.parametrize(
