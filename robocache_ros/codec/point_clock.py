@@ -275,7 +275,8 @@ class _Reading(NamedTuple):
 def _placed(cloud: CloudView) -> AnyArray:
     """Tell which points have finite coordinates, bool [n]."""
     x, y, z = (np.isfinite(cloud.column(axis)) for axis in XYZ)
-    return x & y & z
+    placed: AnyArray = x & y & z
+    return placed
 
 
 def _zero_of(values: _Values, unit: str, stamp_ns: int) -> str:
