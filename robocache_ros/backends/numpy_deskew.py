@@ -80,9 +80,8 @@ def _by_segment(segment: IntArray, starts: IntArray) -> tuple[IntArray, IntArray
     Whole runs are sorted: of organised clouds there are far fewer of them than points.
     """
     numbers, lengths = segment[starts], np.diff(starts, append=len(segment))
-    largest = int(numbers.max())
-    narrow = np.uint8 if largest < 2**8 else np.uint16 if largest < 2**16 else np.int64
-    turn = np.argsort(numbers.astype(narrow), kind='stable')  # by radix up to 16 bits
+    # By radix, as 16 bits are; of more segments those that share them may take turns.
+    turn = np.argsort(numbers.astype(np.uint16), kind='stable')
     numbers, lengths = numbers[turn], lengths[turn]
     begins = np.cumsum(lengths, dtype=np.int64) - lengths
     order = np.repeat(starts[turn] - begins, lengths)
