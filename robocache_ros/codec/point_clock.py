@@ -52,7 +52,7 @@ _NEAR = 0.1  # of a sweep
 _LARGEST = 2.0**64  # in any unit
 
 # Is told a sentence, and the reason that it is about; None where all is well.
-Tell = Callable[['Reason | None', str], None]
+Tell = Callable[[Reason | None, str], None]
 
 _log = logging.getLogger(__name__)
 
