@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -39,6 +40,7 @@ MESSAGES: dict[str, type] = {  # by type of source
     'image': Image,
     'imu': Imu,
     'joint_state': JointState,
+    'odometry': Odometry,
 }
 
 
