@@ -226,15 +226,15 @@ class FakeNode:
         return SimpleNamespace(publish=self.sent[topic].append)
 
 
-def test_frames_are_those_of_the_robot(context):
-    robot = Robot(RobotConfig.from_mapping({'lidar_rear.rate_hz': 10.0, 'imu.rpy': [0, 0, 1.0]}))
+def test_frames_are_those_of_the_sensors_that_are_on_and_of_the_platform():
+    turned = {'lidar_rear.rate_hz': 10.0, 'lidar.rate_hz': 0.0, 'imu.rpy': [0.0, 0.3, 1.0]}
+    robot = Robot(RobotConfig.from_mapping(turned))
     node = FakeNode()
     frames = sim_frames.SimFrames(node, robot, FakeTFMessage)
     odometry = _fill(Odometry(), robot.message('odom', 500_000_000, 7_000_000_000))
     frames.moved(odometry)
     (fixed,), (moving,) = node.sent['/tf_static'], node.sent['/tf']
-    sources = {'lidar': 'lidar', 'camera_optical': 'camera', 'imu': 'imu'}
-    sources['lidar_rear'] = 'lidar_rear'
+    sources = {'camera_optical': 'camera', 'imu': 'imu', 'lidar_rear': 'lidar_rear'}
     assert {each.child_frame_id for each in fixed.transforms} == set(sources)
     for each in fixed.transforms:
         assert each.header.frame_id == 'base_link'

@@ -6,17 +6,22 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
 from rclpy.node import Node
-from sensor_msgs.msg import Image, PointCloud2
+from sensor_msgs.msg import Image, Imu, PointCloud2
 
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.table import encode_table
 from robocache_ros.demo import view
 from robocache_ros.ros.outputs import to_cloud
+from robocache_ros.ros.sim_node import _fill
+from robocache_ros.sim import Robot, RobotConfig
+from robocache_ros.sim.robot import START_NS
 
 
 class FakeRecording:
@@ -77,7 +82,7 @@ def test_outputs_are_shown_with_their_names(viewer, source, executor, wait_until
     first = source.schema.feature_names.index('imu_orientation_x')
     curve = next(c for c in calls['curves'] if c[1] == 'imu/orientation')
     assert curve[2].tolist() == newest[first : first + 4].tolist()
-    assert calls['arrange'][0] == (list(names),)
+    assert calls['arrange'][0] == (list(names), False)
     assert 'lidar/centroid' in names
 
 
@@ -113,6 +118,68 @@ def test_clouds_lose_their_missing_points_and_malformed_ones_are_left_out(viewer
     ((stamp, points),) = recording.calls['cloud']
     assert stamp == T_REF_NS
     assert points.tolist() == [[1, 1, 1], [3, 3, 3]]
+
+
+TURNING = {  # a robot that turns on the spot, half a turn a second
+    'semi_axes': [0.0, 0.0],
+    'loop_sec': 2.0,
+    'lidar.rings': 4,
+    'lidar.columns': 400,
+    'camera.rate_hz': 0.0,
+    'imu.gyro_noise': 0.0,
+    'imu.rate_hz': 100.0,
+}
+DESKEW = {
+    'base_frame': 'base_link',
+    'deskew.imu': 'imu',
+    'lidar.extrinsic': [0.0, 0.0, 1.6, 0.0, 0.0, 0.0],
+    'imu.extrinsic': [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+}
+
+
+def test_a_node_that_deskews_is_shown_before_and_after_beside_each_other(
+    context, viewer, executor, wait_until
+):
+    calls = viewer().calls
+    config = config_of(**{name.replace('.', '__'): value for name, value in DESKEW.items()})
+    node = Source(context, config).started()
+    about = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+    wait_until(about.get_subscription_count, 10, 'the viewer', executor)
+    # The topics are those that the node says, not the ones that are in its parameters' defaults.
+    topics = {'lidar': '/lidar/points', 'imu': '/y/imu'}
+    kinds = {'lidar': PointCloud2, 'imu': Imu}
+    outputs = {name: node.create_publisher(kinds[name], topics[name], 200) for name in topics}
+    said = DiagnosticArray(
+        status=[
+            DiagnosticStatus(
+                name=f'/preprocessor: source {name}', values=[KeyValue(key='topic', value=topic)]
+            )
+            for name, topic in topics.items()
+        ]
+    )
+
+    def heard():
+        about.publish(said)
+        return all(output.get_subscription_count() for output in outputs.values())
+
+    wait_until(heard, 10, 'the viewer to listen to the inputs', executor)
+    robot = Robot(RobotConfig.from_mapping(TURNING))
+    events = (event for event in robot.events() if event.source in outputs)
+
+    def shown():
+        event = next(events)
+        outputs[event.source].publish(_fill(kinds[event.source](), event.message))
+        return len(calls.get('cloud', ())) >= 2
+
+    wait_until(shown, 20, 'two clouds', executor)
+    assert calls['arrange'] == [(mock.ANY, True)]
+    for (stamp, smeared), (same, deskewed) in zip(calls['smeared'], calls['cloud'], strict=True):
+        assert stamp == same
+        t_ref_ns = stamp - START_NS
+        true = robot.true_points('lidar', t_ref_ns - 99_750_000, t_ref_ns)
+        assert np.linalg.norm(deskewed - true, axis=1).max() < 0.005
+        assert np.linalg.norm(smeared - true, axis=1).max() > 1.0
+    node.destroy_node()
 
 
 def test_no_more_than_ten_images_a_second_are_kept(viewer):
@@ -180,3 +247,22 @@ def test_a_recorded_demo_holds_every_frame(start_process, tmp_path, domain_id):
     assert rows['/world/cloud'] >= 28
     assert rows['/camera'] >= 28
     assert rows['/features/imu/angular_velocity'] == rows['/world/voxels']
+
+
+def test_a_recorded_fast_demo_holds_every_frame_smeared_and_deskewed(
+    start_process, tmp_path, domain_id
+):
+    chunks = pytest.importorskip('rerun.chunk', reason='needs a rerun-sdk that reads its files')
+    path = tmp_path / 'demo.rrd'
+    demo = start_process(
+        *(sys.executable, '-m', 'robocache_ros', 'demo', '--seconds', '3', '--fast'),
+        *('--save', path, '--domain', domain_id, '--sim-param', 'lidar.columns:=400'),
+        *('--sim-param', 'imu.rate_hz:=100.0'),
+    )
+    assert demo.wait(timeout=60) == 0, demo.log.read_text()
+    rows = Counter()
+    for chunk in chunks.RrdReader(path).stream():
+        if not chunk.is_static:
+            rows[chunk.entity_path] += chunk.num_rows
+    assert rows['/world/voxels'] >= 28
+    assert rows['/world/cloud'] == rows['/world/smeared'] >= 26
