@@ -20,6 +20,7 @@ FAST_ROBOT = (  # as that file describes it
     'lidar.position:=[0.2, 0.0, 1.6]',
     'lidar.rpy:=[0.0, 0.05, 0.4]',
     'lidar_rear.rate_hz:=10.0',
+    'imu.rate_hz:=200.0',
     'imu.rpy:=[0.0, 0.0, 1.5]',
     'imu.gyro_bias:=[0.01, -0.02, 0.03]',
 )

@@ -43,6 +43,7 @@ class PlacedClouds:
 
     def __init__(self, config: Config) -> None:
         deskew = config.deskew
+        self.deskews = deskew.active
         heard = {source.name for source in config.voxel_sources()} | {deskew.imu, deskew.odometry}
         self.sources = [source for source in config.sources if source.name in heard]
         if config.trigger not in (*heard, RATE):  # a camera, say, which is not listened to

@@ -79,7 +79,8 @@ class Viewer:
         self._schema = schema = read_schema(message)
         groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
         config = Config.from_mapping(schema['parameters'])
-        self._placed = PlacedClouds(config) if config.deskew.active else None
+        moved = config.base_frame or config.output_frame
+        self._placed = PlacedClouds(config) if moved else None
         for subscription in self._inputs.values():
             self._node.destroy_subscription(subscription)
         self._inputs.clear()
@@ -103,10 +104,12 @@ class Viewer:
                 )
 
     def _on_input(self, source: str, message: Any) -> None:
-        if self._placed is not None:
-            for stamp, smeared, deskewed in self._placed.push(source, message):
+        if self._placed is None:
+            return
+        for stamp, smeared, deskewed in self._placed.push(source, message):
+            if self._placed.deskews:
                 self._recording.smeared(stamp, smeared)
-                self._recording.cloud(stamp, deskewed)
+            self._recording.cloud(stamp, deskewed)
 
     def _on_cloud(self, message: PointCloud2) -> None:
         if self._placed is not None:

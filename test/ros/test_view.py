@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from hand_made import T_REF_NS, Source, config_of, feature_frame, voxel_frame
 from rclpy.node import Node
 from sensor_msgs.msg import Image, Imu, PointCloud2
+from std_msgs.msg import String
 
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.table import encode_table
@@ -180,6 +181,23 @@ def test_a_node_that_deskews_is_shown_before_and_after_beside_each_other(
         assert np.linalg.norm(deskewed - true, axis=1).max() < 0.005
         assert np.linalg.norm(smeared - true, axis=1).max() > 1.0
     node.destroy_node()
+
+
+def test_a_cloud_is_shown_where_its_extrinsic_puts_it_beside_the_voxels(viewer, context):
+    recording = viewer()
+    above = [0.0, 0.0, 2.0, 0.0, 0.0, 0.0]
+    text = Source.text_of(config_of(base_frame='base_link', lidar__extrinsic=above))
+    recording.viewer._on_schema(String(data=text))
+    x = np.array([1, 2, 3], np.float32)
+    cloud = to_cloud(encode_table({'x': x, 'y': x, 'z': x}), voxel_frame(config_of()))
+    recording.viewer._on_cloud(cloud)
+    assert 'cloud' not in recording.calls  # where it lies for itself is no place beside voxels
+    recording.viewer._on_input('lidar', cloud)
+    ((stamp, points),) = recording.calls['cloud']
+    assert stamp == T_REF_NS
+    assert points.tolist() == [[1, 1, 3], [2, 2, 4], [3, 3, 5]]
+    assert 'smeared' not in recording.calls
+    assert recording.calls['arrange'] == [(mock.ANY, False)]
 
 
 def test_no_more_than_ten_images_a_second_are_kept(viewer):
