@@ -152,9 +152,9 @@ def test_frames_and_trajectories_agree():
 
 def test_a_quaternion_that_is_not_quite_of_unit_length_is_made_so():
     frames = Frames()
-    frames.add_static('base', 'lidar', pose([0, 0, 0], (0, 0, 0, 1.1)))
+    frames.add_static('base', 'lidar', pose([0, 0, 0], (0, 0, 0.8, 0.8)))
     frames.add_static('lidar', 'far', pose([100, 0, 0]))
-    close(frames.lookup('base', 'far', 0), [100, 0, 0])
+    close(frames.lookup('base', 'far', 0), [0, 100, 0], LEFT)
 
 
 def test_a_slash_in_front_of_a_name_counts_for_nothing():
@@ -229,6 +229,8 @@ def test_what_waiting_does_not_mend_is_told_first():
     assert frames.lookup('odom', 'arm', 200) is OLD
     assert frames.lookup('arm', 'odom', 200) is OLD
     assert "'arm' in 'base'" in frames.explain('odom', 'arm', 200)
+    frames.add_dynamic('arm', 'hand', 100, AHEAD)
+    assert frames.lookup('base', 'hand', 200) is OLD  # though the hand, which is late, comes first
     frames.add_dynamic('base', 'arm', 150, AHEAD)
     assert frames.lookup('odom', 'arm', 200) is LATE
     assert frames.at('odom', 'arm', np.array([100, 200])) is OLD  # at the first of them
@@ -271,6 +273,15 @@ def test_a_sample_of_the_same_time_replaces_the_one_there_is():
     close(frames.lookup('odom', 'base', 10 * SECOND), [7, 0, 0])
     frames.add_static('base', 'lidar', pose([8, 0, 0]))
     close(frames.lookup('base', 'lidar', 0), [8, 0, 0])
+
+
+def test_what_was_fixed_may_begin_to_move_and_the_other_way_round():
+    frames = robot()
+    frames.add_dynamic('base', 'lidar', 0, pose([9, 0, 0]))
+    close(frames.lookup('base', 'lidar', 0), [9, 0, 0])
+    assert frames.lookup('base', 'lidar', 1) is LATE
+    frames.add_static('odom', 'base', pose([7, 0, 0]))
+    close(frames.lookup('odom', 'base', 99 * SECOND), [7, 0, 0])
 
 
 def test_samples_older_than_the_history_are_forgotten():
@@ -326,10 +337,11 @@ def test_frames_that_come_and_go_leave_no_memory_behind():
         t_ns = (10 + k) * SECOND
         frames.add_dynamic('odom', 'base', t_ns, AHEAD)
         frames.add_dynamic('base', f'person_{k}', t_ns, AHEAD)
-        frames.lookup(f'person_{k}', f'person_{k}', t_ns)
     close(frames.lookup('odom', f'person_{k}', t_ns), [2, 0, 0])
     close(frames.lookup('base', 'lidar', 0), [0, 0, 1], LEFT)
     assert frames.lookup('odom', 'person_0', t_ns) is UNKNOWN
+    for k in range(10_000):
+        frames.lookup(f'nobody_{k}', f'nobody_{k}', 0)
     sizes = [len(held) for held in vars(frames).values() if isinstance(held, dict)]
     assert max(sizes) < 3000
 
@@ -348,9 +360,10 @@ def test_a_loop_is_told_and_never_followed(length):
         assert frames.lookup(target, source, 0) is LOOP
         assert frames.lookup(source, target, 0) is LOOP
     names = ' > '.join(f"'f{k % length}'" for k in range(length + 1))
-    assert frames.explain('camera', 'lidar', 0) == (
-        f'{names}: a frame can not be its own ancestor'
-    )
+    for target, source in (('camera', 'lidar'), ('map', 'lidar'), ('lidar', 'map')):
+        assert frames.explain(target, source, 0) == (
+            f'{names}: a frame can not be its own ancestor'
+        )
 
 
 def test_frames_below_a_loop_are_still_connected():

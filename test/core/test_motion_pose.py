@@ -140,6 +140,10 @@ def test_a_turn_about_a_vector_is_that_of_scipy(length):
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15 + 1e-16 * length)
 
 
+def test_the_smallest_turn_is_half_of_itself_in_a_quaternion():
+    assert turned(np.array([0, 2e-300, -4e-300])).tolist() == [0, 1e-300, -2e-300, 1]
+
+
 def test_turns_of_many_vectors_are_those_of_each():
     vectors = np.random.default_rng(7).uniform(-3, 3, (4, 3, 3))
     vectors[0, 0] = 0.0

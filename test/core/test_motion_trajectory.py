@@ -42,9 +42,12 @@ def test_between_samples_it_turns_and_moves_evenly():
 
 
 def test_before_the_first_and_after_the_last_sample_the_end_is_held():
-    found = turning().at(np.array([-(10**18), -1, 301, 10**18]))
-    assert found.rotation.tolist() == [[0, 0, 0, 1]] * 4
-    assert found.position.tolist() == [[0, 0, 0]] * 4
+    ends = trajectory(0, 100, 200)
+    found = ends.at(np.array([-(10**18), -1, 201, 10**18]))
+    first, last = ends.pose.position[[0, -1]].tolist()
+    assert found.position.tolist() == [first, first, last, last]
+    first, last = ends.pose.rotation[[0, -1]]
+    np.testing.assert_allclose(found.rotation, [first, first, last, last], rtol=0, atol=1e-15)
 
 
 def test_a_single_sample_holds_for_ever():
