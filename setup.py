@@ -54,7 +54,7 @@ setup(
     extras_require={
         'ros': ROS,
         'demo': ['rerun-sdk>=0.23'],
-        'bench': ['open3d', 'small-gicp', 'scipy'],
+        'bench': ['kiss-icp', 'open3d', 'small-gicp', 'scipy'],
         'test': [
             'pytest>=6.2,<8.4',  # 8.4 breaks launch_pytest, 9 launch_testing
             'coverage>=7.10',

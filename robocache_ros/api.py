@@ -32,7 +32,7 @@ from robocache_ros.samples import AnyArray, FloatArray
 
 _Result = TypeVar('_Result', Resampled, Fused)
 
-_local = threading.local()  # a backend owns workspaces: one for each thread
+_local = threading.local()  # workspaces, and backends that own some: one for each thread
 
 
 def voxelize(
@@ -137,7 +137,7 @@ def deskew(points: Any, motion: Motion, *, fields: Sequence[str] | None = None) 
     cloud = as_cloud(points, fields, None, motion)
     kind = kind_of_points(points)
     x, y, z = cloud.xyz()
-    move_points(Workspace(), cloud, motion, (x, y, z))
+    move_points(_local.__dict__.setdefault('work', Workspace()), cloud, motion, (x, y, z))
     return kind.give(x), kind.give(y), kind.give(z)
 
 

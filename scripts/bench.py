@@ -21,6 +21,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
+import bench_case  # noqa: E402
 import bench_cases  # noqa: E402
 import bench_peers  # noqa: E402
 import numpy as np  # noqa: E402
@@ -98,7 +99,7 @@ def calls_per_turn(run: Callable[[], Any]) -> int:
     return max(1, math.ceil(TURN_SEC / max(min(turn(run, 1) for _ in range(3)), 1e-6)))
 
 
-def print_case(case: bench_cases.Case, rows: dict[str, dict[str, Any]]) -> None:
+def print_case(case: bench_case.Case, rows: dict[str, dict[str, Any]]) -> None:
     """Print how long each took, and how many times as long as ours."""
     print(f'\n{case.name}: {case.note}')
     ours = rows['numpy']

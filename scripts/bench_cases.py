@@ -4,26 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import bench_inputs as inputs
+import bench_motion as motion
 import bench_peers as peers
 import numpy as np
+from bench_case import Case, check_equal
 
 from robocache_ros import Fused, Stream, fuse, voxelize
 from robocache_ros.backends import make_backend
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.image import ImageView
-
-
-class Case(NamedTuple):
-    """Implementations of one piece of work, ours first, and what a reader has to know."""
-
-    name: str
-    note: str
-    impls: dict[str, Callable[[], Any]]
 
 
 def all_cases(found: dict[str, Any], only: str = '') -> Iterator[Case]:
@@ -107,7 +101,7 @@ def dense_count(name, found, n, shape):
     if 'torch' in found:
         torch = found['torch']
         run = partial(peers.dense_count_torch, torch, torch.from_numpy(points), -25.6, 0.4, 128)
-        _check_equal(ours()[..., 0], run().permute(2, 1, 0).numpy(), 0.02)
+        check_equal(ours()[..., 0], run().permute(2, 1, 0).numpy(), 0.02)
         impls['torch'] = run
     return Case(name, '128^3 cells of 0.4 m. Ours takes columns, torch [N, 3]', impls)
 
@@ -123,7 +117,7 @@ def dense_mean(name, found, n, shape):
         torch = found['torch']
         tensors = torch.from_numpy(points), torch.from_numpy(values)
         run = partial(peers.dense_mean_torch, torch, *tensors, -25.6, 0.4, 128)
-        _check_equal(ours()[..., 1:], run().permute(2, 1, 0, 3).numpy(), 0.02)
+        check_equal(ours()[..., 1:], run().permute(2, 1, 0, 3).numpy(), 0.02)
         impls['torch'] = run
     note = '128^3 cells of 0.4 m, 4 means (ours: and the count, sums exact)'
     return Case(name, note, impls)
@@ -166,7 +160,7 @@ def fusion(name, found, batch, targets):
         impls['torch_bf16'] = partial(peers.fuse_torch, torch, half, when)
         impls['torch_batched'] = partial(peers.fuse_torch_batched, torch, wide, when)
     for run in impls.values():
-        _check_equal(_values(impls['numpy']()), _values(run()), 0.03)
+        check_equal(_values(impls['numpy']()), _values(run()), 0.03)
     return Case(name, f'B = {batch}, T = {targets}; ours with validity and age', impls)
 
 
@@ -186,7 +180,7 @@ def decode(name, found):
         return (*cloud.xyz(), cloud.column('intensity'))
 
     impls = {'numpy': ours, 'np_fields': partial(peers.decode_fields, message, dtype)}
-    _check_equal(ours()[1], impls['np_fields']()[0][:, 1], 0.0)
+    check_equal(ours()[1], impls['np_fields']()[0][:, 1], 0.0)
     if 'sensor_msgs_py' in found:
         from sensor_msgs_py.point_cloud2 import read_points
 
@@ -209,15 +203,8 @@ def image_grid(name, found, height, width):
     if 'cv2' in found:
         impls['cv2'] = partial(peers.image_grid_cv2, found['cv2'], pixels, 8, 8)
     for run in impls.values():
-        _check_equal(ours(), run().reshape(-1), 1.0)
+        check_equal(ours(), run().reshape(-1), 1.0)
     return Case(name, f'{width} x {height} rgb8 to 8 x 8 grey means; cv2 rounds to uint8', impls)
-
-
-def _check_equal(ours, theirs, tolerance):
-    """Refuse to compare what is not comparable: the same numbers, up to the peer's rounding."""
-    far = np.abs(np.asarray(ours, np.float64) - np.asarray(theirs, np.float64)) > tolerance
-    if np.count_nonzero(far) > 0.001 * far.size:
-        raise SystemExit(f'results differ by more than {tolerance} in {far.mean():.1%} of values')
 
 
 TABLE = (
@@ -234,6 +221,10 @@ TABLE = (
     ('fusion_b1_t50', fusion, 1, 50),
     ('fusion_b1_t10', fusion, 1, 10),
     ('decode_500k', decode),
+    ('deskew_500k', motion.deskewed, 500_000, 'time'),
+    ('deskew_500k_organised', motion.deskewed, 499_968, 'rings'),
+    ('merge_3_clouds_of_200k', motion.merged_clouds, 3, 200_000),
+    ('merge_5_sweeps_of_100k', motion.merged_sweeps, 5, 100_000),
     ('image_grid_480p', image_grid, 480, 640),
     ('image_grid_1080p', image_grid, 1080, 1920),
 )

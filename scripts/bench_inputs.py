@@ -62,12 +62,13 @@ def cloud_dtype():
     return np.dtype({'names': names, 'formats': formats, 'offsets': offsets, 'itemsize': 22})
 
 
-def cloud_message(points, values):
-    """PointCloud2 with the layout above, as rclpy delivers it."""
+def cloud_message(points, values, times=0.0):
+    """PointCloud2 with the layout above, as rclpy delivers it; times in seconds."""
     n = len(points)
     rows = np.zeros(n, cloud_dtype())
     for name, column in columns(points, values).items():
         rows[name] = column
+    rows['time'] = times
     fields = [
         SimpleNamespace(name=name, offset=offset, datatype=datatype, count=1)
         for name, offset, datatype, _ in CLOUD_FIELDS

@@ -15,6 +15,8 @@ import numpy as np
 HOW_TO_GET = {
     'open3d': 'pip install open3d (and the system libraries libusb-1.0 and libgl1)',
     'small_gicp': 'pip install small_gicp',
+    'kiss_icp': 'pip install kiss-icp',
+    'scipy': 'pip install scipy',
     'torch': 'pip install torch --index-url https://download.pytorch.org/whl/cpu',
     'cv2': 'pip install opencv-python-headless',
     'sensor_msgs_py': 'comes with ROS 2: source it',
@@ -145,6 +147,46 @@ def fuse_np_interp(streams, targets):
         ],
         axis=2,
     )
+
+
+# -- motion -----------------------------------------------------------------------------------
+
+
+def kiss_preprocessor(kiss_icp):
+    """Deskew of KISS-ICP alone, on one core: nothing is too near or too far."""
+    import_module(f'{kiss_icp.__name__}.pybind.kiss_icp_pybind')
+    return kiss_icp.pybind.kiss_icp_pybind._Preprocessor(1e6, 0.0, True, 1)
+
+
+def kiss_cloud(kiss_icp, points):
+    """Points as KISS-ICP has them: float64."""
+    return kiss_icp.pybind.kiss_icp_pybind._Vector3dVector(points.astype(np.float64))
+
+
+def merge_kiss(kiss_icp, preprocessor, sweeps, size):
+    """Deskew clouds (points, times, motion of the sweep, pose at its end), merge, downsample."""
+    moved = [
+        np.asarray(preprocessor._preprocess(points, times, motion)) @ end[:3, :3].T + end[:3, 3]
+        for points, times, motion, end in sweeps
+    ]
+    kiss = kiss_icp.pybind.kiss_icp_pybind
+    return kiss._voxel_down_sample(kiss._Vector3dVector(np.concatenate(moved)), size)
+
+
+def deskew_scipy(points, times, knots, turns, places):
+    """Slerp and linear interpolation at every point: `turns` and `places` [k] at `knots` [k] s."""
+    from scipy.spatial.transform import Rotation, Slerp
+
+    moved = Slerp(knots, Rotation.from_quat(turns))(times).apply(points)
+    for axis in range(3):
+        moved[:, axis] += np.interp(times, knots, places[:, axis])
+    return moved
+
+
+def merge_scipy(sweeps, size):
+    """Deskew clouds with scipy, merge them, and find the voxels with np.unique."""
+    points = np.concatenate([deskew_scipy(*sweep) for sweep in sweeps]).astype(np.float32)
+    return voxels_np_unique(points, points[:, :0], size)
 
 
 # -- decoding and images --------------------------------------------------------------------

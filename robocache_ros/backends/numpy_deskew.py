@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -34,16 +34,20 @@ def deskew(
     segment, w = _moments(work, cloud, motion, n)
     starts = _run_starts(segment)
     if len(starts) <= len(motion.segments) + n // _POINTS_PER_RUN:
-        _move_runs(work, points, w, motion.segments[segment[starts]], starts)
+        for number, block in _blocks(segment[starts], starts, n):
+            columns = [column[block] for column in points]
+            _move(work, columns, w[block], motion.segments[number])
         return
     order, numbers, starts = _by_segment(segment, starts)
-    x, y, z, w = (
-        column.take(order, out=work.array(f'ordered{k}', n, np.float32), mode='clip')
-        for k, column in enumerate((*points, w))
-    )
-    _move_runs(work, (x, y, z), w, motion.segments[numbers], starts)
-    for column, moved in zip(points, (x, y, z), strict=True):
-        column[order] = moved
+    for number, block in _blocks(numbers, starts, n):
+        where = order[block]
+        *columns, own_w = (
+            column.take(where, out=work.array(f'own{k}', len(where), np.float32), mode='clip')
+            for k, column in enumerate((*points, w))
+        )
+        _move(work, columns, own_w, motion.segments[number])
+        for column, moved in zip(points, columns, strict=True):
+            column[where] = moved
 
 
 def _moments(
@@ -90,19 +94,12 @@ def _by_segment(segment: IntArray, starts: IntArray) -> tuple[IntArray, IntArray
     return order, numbers[firsts], begins[firsts]
 
 
-def _move_runs(
-    work: Workspace,
-    points: Sequence[FloatArray],
-    w: FloatArray,
-    segments: FloatArray,
-    starts: IntArray,
-) -> None:
-    """Move runs of points that begin at `starts` by one row of `segments` [R, 33] each."""
-    ends = [*starts[1:].tolist(), len(w)]
-    for numbers, start, end in zip(segments, starts.tolist(), ends, strict=True):
+def _blocks(numbers: IntArray, starts: IntArray, n: int) -> Iterator[tuple[int, slice]]:
+    """Runs of points that begin at `starts`, each with its number, in blocks of bounded size."""
+    ends = [*starts[1:].tolist(), n]
+    for number, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
         for low in range(start, end, _BLOCK):
-            block = slice(low, min(low + _BLOCK, end))
-            _move(work, [column[block] for column in points], w[block], numbers)
+            yield number, slice(low, min(low + _BLOCK, end))
 
 
 def _move(
