@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robocache_ros.agreement import Agreement, Sweeps
 from robocache_ros.backends import Backend
 from robocache_ros.cloud_features import cloud_features
 from robocache_ros.codec.cloud import CloudView
@@ -105,6 +106,10 @@ class Assembler:
         known = {'time_lag': lag, 'recency': 2.0 ** (-lag / self._config.voxels.decay_sec)}
         asked = {name: value for name, value in known.items() if name in self._spec.fields}
         return replace(cloud, constants=asked) if asked else cloud
+
+    def agreement(self, sweeps: Sweeps) -> Agreement:
+        """Return how well two sweeps agree in the voxels of the grid."""
+        return sweeps.agreement(self._backend, self._count_spec)
 
     def voxel_frame(self, selection: Selection) -> tuple[VoxelFrame | None, Notes]:
         """

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from robocache_ros.agreement import Sweeps
 from robocache_ros.assembly import Assembler, CloudPick, Notes, Selection, Window
 from robocache_ros.backends import Backend
 from robocache_ros.codec.cloud import CloudView
@@ -27,6 +28,7 @@ from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
 
 Payload = CloudView | ImageView | Vector
+_LOOK_NS = 1_000_000_000
 _TRANSFORMS_SILENT_NS = 1_000_000_000  # without any, /tf has stopped and nothing waits for it
 
 
@@ -65,6 +67,9 @@ class Pipeline:
         self._voxel_tracks = [tracks[source.name] for source in config.voxel_sources()]
         self._placer = Placer(config, tracks)
         self._transforms_ns: int | None = None  # arrival of the last one
+        self._sweeps: Sweeps | None = None  # to be looked at
+        self._next_look_ns = 0
+        self._looks = 0
         movers = [tracks[n] for n in (config.deskew.imu, config.deskew.odometry) if n]
         self._voxels = Aligner(
             'voxels',
@@ -170,6 +175,7 @@ class Pipeline:
             if frame is None:
                 return
             yield frame
+            self._look_at_sweeps()
 
     def next_deadline_ns(self) -> int | None:
         """Return when to call `advance` again although nothing arrives; None for never."""
@@ -254,6 +260,7 @@ class Pipeline:
             self._placer.watch_bias(ready.t_ref_ns)
             moment = self._placer.moment(ready.t_ref_ns, frame_id, clouds)
             picks = [self._pick(moment, cloud) for cloud in clouds]
+            self._keep_sweeps(moment)
         else:
             targets = self._assembler.targets_ns(ready.t_ref_ns)
             windows = [
@@ -261,6 +268,29 @@ class Pipeline:
             ]
         epoch = self._timeline.epoch
         return Selection(ready, now_ns, epoch, frame_id, picks, windows, moment)
+
+    def _keep_sweeps(self, moment: Moment) -> None:
+        """Once a second, keep the last two sweeps of one source to see how well they agree."""
+        if not self.config.deskew.active or moment.t_ref_ns < self._next_look_ns:
+            return
+        track = self._voxel_tracks[self._looks % len(self._voxel_tracks)]
+        last = int(track.ring.times.searchsorted(moment.t_ref_ns, side='right')) - 1
+        snapshots = track.ring.column(0)
+        if last < 1 or any(snapshots[at].payload is None for at in (last - 1, last)):
+            return
+        found = [Found(track, int(track.ring.times[at]), snapshots[at]) for at in (last, last - 1)]
+        over_both = self._placer.moment(moment.t_ref_ns, moment.frame_id, found)
+        self._sweeps = self._placer.sweeps(over_both, *found)
+        self._next_look_ns = moment.t_ref_ns + _LOOK_NS
+        self._looks += 1
+
+    def _look_at_sweeps(self) -> None:
+        """See how well two sweeps agree; after the frame has gone out, as it can wait."""
+        sweeps, self._sweeps = self._sweeps, None
+        if sweeps is not None:
+            found = self._assembler.agreement(sweeps)
+            with self._lock:
+                self._timeline.tracks[sweeps.source].agreement = found
 
     def _pick(self, moment: Moment, found: Found) -> CloudPick:
         """Put a cloud where it belongs, with what all its points share."""
@@ -360,7 +390,8 @@ class Pipeline:
             # The newest cloud may go into the next grid as well; grids may be behind the features.
             behind_ns = min(int(targets_ns[-1]), self._voxels.head_ns())
             newest = int(times.searchsorted(behind_ns, side='right')) - 1
-            keep_from = max(newest - (self.config.voxels.sweeps - 1), 0)
+            older = max(self.config.voxels.sweeps - 1, int(self.config.deskew.active))
+            keep_from = max(newest - older, 0)
         for at, snapshot in enumerate(snapshots[:keep_from]):
             if at < first_row or snapshot.vector is not None:
                 snapshot.release()
@@ -370,6 +401,7 @@ class Pipeline:
             aligner.flush()
         self._trigger.reset()
         self._placer.frames.clear()
+        self._next_look_ns = 0
 
 
 def _no_samples(track: Track) -> Vector:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from robocache_ros.agreement import Sweeps
 from robocache_ros.codec.cloud import CloudView, Transform
 from robocache_ros.config import Config, ImuSource
 from robocache_ros.motion.deskew import motion_of
@@ -196,6 +197,20 @@ class Placer:
             return Placed(None, notes)
         return Placed(placed, notes)
 
+    def sweeps(self, moment: Moment, newer: Found, older: Found) -> Sweeps | None:
+        """Put two sweeps of a source into the frame of a moment, moved and as if nothing had."""
+        moving: list[CloudView] = []
+        still: list[CloudView] = []
+        for found in (newer, older):
+            ego = self._ego(moment, found)
+            moved = ego if isinstance(ego, Reason) else self._moving(moment, found, ego)
+            unmoved = self._still(moment, found)
+            if isinstance(moved, Reason) or isinstance(unmoved, Reason):
+                return None
+            moving.append(moved)
+            still.append(unmoved)
+        return Sweeps(newer.source, moving, still)
+
     def waits(self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found]) -> bool:
         """Whether /tf has yet to reach the time of a frame, or of one of its clouds."""
         base, fixed = self._config.base_frame, self._deskew.fixed_frame
@@ -260,7 +275,8 @@ class Placer:
         sensor = self._own_frames.get(track.config.name, track.frame_id)
         mounted = self.frames.lookup(base, sensor, moment.t_ref_ns)
         if isinstance(mounted, Reason):
-            return moment.miss(track.config.name, mounted)
+            moment.miss(track.config.name, mounted)
+            return
         times, rates = _rates_of(track)
         needed = needed_samples(times, begin_ns, end_ns)
         moment.used[track.config.name] = tuple(times[needed].tolist())
@@ -272,7 +288,8 @@ class Placer:
         base = self._config.base_frame
         mounted = self.frames.lookup(track.frame_id or base, base, moment.t_ref_ns)
         if isinstance(mounted, Reason):
-            return moment.miss(track.config.name, mounted)
+            moment.miss(track.config.name, mounted)
+            return
         needed = needed_samples(track.ring.times, begin_ns, end_ns)
         times, poses = track.ring.times[needed].copy(), track.ring.column(2)[needed]
         moment.used[track.config.name] = tuple(times.tolist())

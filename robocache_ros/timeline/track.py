@@ -78,6 +78,8 @@ class SourceStatus:
     longest_lag_ns: int | None  # the same, at worst in the last seconds
     frame_id: str  # of the newest sample
     fields: tuple[str, ...]  # of the newest cloud, those that a channel can be made of
+    # Of deskewed clouds, and of the same ones without their motion; see agreement.py.
+    agreement: tuple[float, float] | None
     state: str  # unheard, ok, silent or other_epoch
 
 
@@ -106,6 +108,7 @@ class Track:
         self.epoch = 0
         self.frame_id = ''
         self.fields: tuple[str, ...] = ()
+        self.agreement: tuple[float, float] | None = None
         self.received = 0
         self.rejected: Counter[Reason] = Counter()
         self.notes: Counter[Reason] = Counter()
@@ -207,5 +210,6 @@ class Track:
             longest_lag_ns=max((lag for _, lag in self._lags), default=None),
             frame_id=self.frame_id,
             fields=self.fields,
+            agreement=self.agreement,
             state=state,
         )

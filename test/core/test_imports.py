@@ -32,6 +32,7 @@ LAYERS = {
     'schema': {'schema'},
     'timeline': {'timeline'},
     'pipeline': {
+        'agreement',
         'assembly',
         'placing',
         'pipeline',

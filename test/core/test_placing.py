@@ -300,3 +300,16 @@ def odometry(x):
 
 def at(x, y):
     return Pose(np.array([0.0, 0.0, 0.0, 1.0]), np.array([x, y, 0.0]))
+
+
+@pytest.mark.parametrize('mounted', [0.0, math.pi], ids=['right', 'upside down'])
+def test_the_agreement_of_sweeps_tells_whether_deskew_is_right(mounted):
+    imu_upside_down = {'imu.extrinsic': [0, 0, 0, mounted, 0, 0]}
+    pipeline = Pipeline(Config.from_mapping({**BOTH, **imu_upside_down}), NumpyBackend(), None)
+    messages = ((e.publish_ns, TOPICS[e.source], e.message) for e in robot().events(0.5))
+    list(replay(pipeline, messages))
+    deskewed, unmoved = pipeline.status(0).sources['lidar'].agreement
+    assert 0 < min(deskewed, unmoved) < max(deskewed, unmoved) < 1
+    # The floor looks alike wherever it is seen from, so much agrees anyway.
+    assert (deskewed > unmoved) == (mounted == 0.0)
+    assert (deskewed < 0.5 * unmoved) == (mounted != 0.0)

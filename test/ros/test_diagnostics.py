@@ -433,7 +433,7 @@ def test_no_minute_has_more_lines_than_the_budget():
 def test_ahead_compares_stamps_at_the_same_moment():
     def status(newest_ns, last_arrival_ns, state='ok'):
         return SourceStatus(
-            1, 1, 0, 0, {}, {}, newest_ns, last_arrival_ns, None, None, None, '', (), state
+            1, 1, 0, 0, {}, {}, newest_ns, last_arrival_ns, None, None, None, '', (), None, state
         )
 
     lidar = status(newest_ns=100_000_000_000, last_arrival_ns=7_000_000_000)
