@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from codec_messages import cloud as message
 from deskew_oracle import SEGMENT_NS, motion, moved, segment, some_motion
+from hypothesis import given
+from hypothesis import strategies as st
 from other_arrays import CUPY, GpuArray, gpu
 from voxel_oracle import bits, spec_of, unit_grid
 
@@ -160,6 +162,18 @@ def test_a_segment_with_more_points_than_a_block_is_no_different():
     assert found[at].tobytes() == moved(points[at], times[at], by).tobytes()
 
 
+@pytest.mark.parametrize('dtype', ['f4', 'f8'])
+@given(
+    times=st.lists(st.floats(width=32) | st.floats(-1e8, 2e8, width=32), max_size=40),
+    scale=st.sampled_from([1.0, 1e9, -3.0, 0.0]),
+    base=st.floats(-1e9, 1e9),
+)
+def test_times_may_be_anything(dtype, times, scale, base):
+    points, by = some_points(len(times)), some_motion(5, scale=scale, base=base)
+    found = rows(deskew(columns_of(points, np.array(times, dtype)), by))
+    assert found.tobytes() == moved(points, times, by).tobytes()
+
+
 TIME_FIELDS = {
     'float32 s, some negative': (7, -0.099, 0.0006, 1e9),
     'float64 epoch s': (8, 1_700_000_000.0, 1_700_000_000.1, 1e9),
@@ -270,6 +284,14 @@ def test_moved_points_are_of_the_kind_of_the_points(scene, monkeypatch):
     found = deskew({name: gpu(values) for name, values in points.items()}, by)
     assert all(isinstance(column, GpuArray) for column in found)
     assert rows(found).tobytes() == rows(deskew(points, by)).tobytes()
+
+
+def test_tensors_come_back_as_tensors(scene):
+    torch = pytest.importorskip('torch', reason='needs torch')
+    points, by = scene
+    found = deskew({name: torch.from_numpy(values) for name, values in points.items()}, by)
+    assert all(isinstance(column, torch.Tensor) for column in found)
+    assert torch.stack(found, dim=1).numpy().tobytes() == rows(deskew(points, by)).tobytes()
 
 
 def test_the_points_themselves_are_left_as_they_are(scene):
