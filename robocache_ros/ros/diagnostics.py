@@ -134,6 +134,7 @@ class Diagnostics:
             'buffered': source.buffered,
             'expired': source.expired,
             **({'point_time': each.point_time} if each.point_time else {}),
+            **_agreement(source.agreement),
             **counts,
         }
         return self._status(f'source {name}', verdicts[0], values), verdicts
@@ -209,6 +210,13 @@ class Diagnostics:
             logger.warning(sentence)
         else:
             logger.info(sentence)
+
+
+def _agreement(found: tuple[float, float] | None) -> dict[str, str]:
+    if found is None:
+        return {}
+    deskewed, unmoved = found
+    return {'deskew_agreement': f'{deskewed:.0%} ({unmoved:.0%} without motion)'}
 
 
 def _by_reason(prefix: str, counts: Mapping[Reason, int]) -> dict[str, int]:

@@ -93,6 +93,7 @@ class Look:
             output_frame=grid.frame_id if grid else '',
             fields=source.fields,
             lacking=_lacking(config, source.fields),
+            agreement=source.agreement,
         )
 
     def output(

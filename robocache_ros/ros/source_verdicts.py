@@ -15,6 +15,7 @@ PATIENCE_SEC = 3.0
 # Stamps further from the ROS clock come from a bag that plays without its clock.
 _SAME_CLOCK_MS = 60_000.0
 _SHOWN_NAMES = 5
+_WORSE = 0.8  # where nothing moves, both agreements are alike but for noise
 _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
 # Why clouds go into the grid as they were measured, although `deskew` is configured.
@@ -26,7 +27,7 @@ _SMEARED = (
     Reason.MOTION_GAP,
 )
 # Kinds of problems of a source whose clouds are in the grid all the same.
-USED_ANYWAY = {reason.key for reason in (Reason.FIELD_MISSING, *_SMEARED)}
+USED_ANYWAY = {'deskew_wrong', *(r.key for r in (Reason.FIELD_MISSING, *_SMEARED))}
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,23 @@ class SourceFacts:
     output_frame: str
     fields: tuple[str, ...]  # of its clouds
     lacking: Mapping[str, tuple[str, ...]]  # field that is not among them -> channels it is for
+    agreement: tuple[float, float] | None  # as in SourceStatus
 
 
 def judge_source(facts: SourceFacts) -> list[Verdict]:
     """Return all problems of a source, most basic first, or that there is none."""
     found = [
         verdict
-        for rule in (_broken, _missing, _on_another_clock, _dropping, _unused, _smeared, _losing)
+        for rule in (
+            _broken,
+            _missing,
+            _on_another_clock,
+            _dropping,
+            _unused,
+            _smeared,
+            _disagreeing,
+            _losing,
+        )
         for verdict in rule(facts)
     ]
     return found or [_healthy(facts)]
@@ -192,6 +203,21 @@ def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
                 f'the last {facts.window_sec:.0f} s.',
                 reason.key,
             )
+
+
+def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
+    if facts.agreement is None:
+        return
+    deskewed, unmoved = facts.agreement
+    if deskewed < _WORSE * unmoved:
+        yield Verdict(
+            Level.WARN,
+            f'Deskew looks wrong: {deskewed:.0%} of the voxels of a sweep are filled by the one '
+            f'before it as well, but {unmoved:.0%} without any motion. Check the signs and axes '
+            'of the extrinsics, which way the gyroscope counts, and the clocks '
+            '(`S.time_offset_sec`).',
+            'deskew_wrong',
+        )
 
 
 def _losing(facts: SourceFacts) -> Iterator[Verdict]:

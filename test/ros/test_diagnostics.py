@@ -44,6 +44,7 @@ HEALTHY = SourceFacts(
     output_frame='lidar',
     fields=('x', 'y', 'z', 'intensity'),
     lacking={},
+    agreement=None,
 )
 UNHEARD = replace(HEALTHY, state='unheard', received=0, recent=Counter())
 
@@ -441,3 +442,14 @@ def test_ahead_compares_stamps_at_the_same_moment():
     assert ahead_sec(imu, lidar) == pytest.approx(-2.0)
     assert ahead_sec(lidar, imu) == pytest.approx(2.0)
     assert ahead_sec(status(0, 0, 'silent'), lidar) == 0.0
+
+
+@pytest.mark.parametrize(
+    ('agreement', 'wrong'), [(None, False), ((0.5, 0.5), False), ((0.3, 0.5), True)], ids=str
+)
+def test_motion_that_makes_sweeps_agree_less_looks_wrong(agreement, wrong):
+    found = judge_source(replace(HEALTHY, agreement=agreement))
+    assert ('deskew_wrong' in [verdict.kind for verdict in found]) == wrong
+    if wrong:
+        assert '30% of the voxels' in found[0].sentence
+        assert 'but 50% without any motion' in found[0].sentence
