@@ -448,7 +448,7 @@ def test_ahead_compares_stamps_at_the_same_moment():
     ('agreement', 'wrong'), [(None, False), ((0.5, 0.5), False), ((0.3, 0.5), True)], ids=str
 )
 def test_motion_that_makes_sweeps_agree_less_looks_wrong(agreement, wrong):
-    found = judge_source(replace(HEALTHY, agreement=agreement))
+    found = source_verdicts.judge_source(replace(HEALTHY, agreement=agreement))
     assert ('deskew_wrong' in [verdict.kind for verdict in found]) == wrong
     if wrong:
         assert '30% of the voxels' in found[0].sentence
