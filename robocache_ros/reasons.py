@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 
 class Scope(Enum):
-    """What a reason is about: a message, values of it or of a grid, a frame, a computation."""
+    """What a reason is about: a message, values of it, a grid, a transform, a frame, a call."""
 
     SAMPLE = 'sample'
     VALUE = 'value'
     GRID = 'grid'
+    TRANSFORM = 'transform'
     FRAME = 'frame'
     CALL = 'call'
 
@@ -251,6 +252,31 @@ class Reason(Enum):
         Scope.VALUE,
         'Clouds not corrected for motion: a gap over `max_gap_sec`, or no beginning, in it.',
         'Find out what the source that `deskew` names has lost.',
+    )
+    # -- transforms that are not taken ---------------------------------------------------------
+    TF_FRAMES = _Entry(
+        'tf_frames',
+        Scope.TRANSFORM,
+        'A transform without the name of a frame, or of a frame in itself.',
+        'Fix its publisher.',
+    )
+    TF_STAMP = _Entry(
+        'tf_stamp',
+        Scope.TRANSFORM,
+        'A transform on /tf whose stamp is zero, negative or not normalised.',
+        'Fix its publisher; what never moves belongs on /tf_static.',
+    )
+    TF_POSE = _Entry(
+        'tf_pose',
+        Scope.TRANSFORM,
+        'A transform with a NaN, an absurd distance or a quaternion that is not near unit length.',
+        'Fix its publisher: a pose that is not known yet should not be sent.',
+    )
+    TF_PARENT = _Entry(
+        'tf_parent',
+        Scope.TRANSFORM,
+        'A transform of a frame that is in another one already; the one that came first counts.',
+        'Stop one of the two publishers; where both are on /tf_static, then configure anew.',
     )
     # -- points and values that a grid is made without ----------------------------------------
     POINT_NONFINITE = _Entry(

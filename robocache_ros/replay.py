@@ -11,8 +11,10 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
 from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
+from robocache_ros.placing import transforms_needed
 from robocache_ros.reasons import Rejected
 from robocache_ros.samples import Frame
+from robocache_ros.transforms import TF, TF_STATIC, TransformReader
 
 
 def replay(
@@ -27,21 +29,26 @@ def replay(
         pipeline: with `max_backlog=None`, so that no frame is skipped for being late.
         messages: (time of reception in ns, topic, message) in the order of that time; a message
             has the attributes of the ROS message, whichever library has read it. Topics that no
-            source has are left out.
+            source has are left out, but for /tf and /tf_static where frames are configured.
         namespace: of the node, for the relative topics of its sources.
     """
     sources = {
         _full(source.topic, namespace): (source, Decoder(source, pipeline.config.deskew))
         for source in pipeline.config.sources
     }
+    told = (TF, TF_STATIC) if transforms_needed(pipeline.config) else ()
+    transforms = TransformReader(pipeline)
     now_ns = None
     for received_ns, topic, message in messages:
-        if topic not in sources:
+        if topic not in sources and topic not in told:
             continue
         if now_ns is not None:
             yield from _until(pipeline, now_ns, received_ns)
         now_ns = received_ns
-        _push(pipeline, now_ns, message, *sources[topic])
+        if topic in sources:
+            _push(pipeline, now_ns, message, *sources[topic])
+        else:
+            transforms.read(now_ns, message, static=topic == TF_STATIC)
         yield from pipeline.advance(now_ns)
     if now_ns is not None:  # what still waits gets as long as it would have got
         yield from _until(pipeline, now_ns, now_ns + round(pipeline.config.timeout_sec * 1e9) + 1)

@@ -125,6 +125,40 @@ def joints(name=('a', 'b', 'c'), position=(1.0, 2.0, 3.0), velocity=(), effort=(
     )
 
 
+def odometry(position=(1.0, 2.0, 3.0), orientation=(0.0, 0.0, 0.0, 1.0), linear=(4.0, 5.0, 6.0),
+             angular=(7.0, 8.0, 9.0)):  # fmt: skip
+    return Message(
+        header=header(frame_id='odom'),
+        child_frame_id='base_link',
+        pose=Message(
+            pose=Message(
+                position=Message(**dict(zip('xyz', position, strict=True))),
+                orientation=Message(**dict(zip('xyzw', orientation, strict=True))),
+            ),
+            covariance=[0.0] * 36,
+        ),
+        twist=Message(
+            twist=Message(
+                linear=Message(**dict(zip('xyz', linear, strict=True))),
+                angular=Message(**dict(zip('xyz', angular, strict=True))),
+            ),
+            covariance=[0.0] * 36,
+        ),
+    )
+
+
+def transform(parent, child, t_ns=0, position=(0.0, 0.0, 0.0), rotation=(0.0, 0.0, 0.0, 1.0)):
+    """Transform with the pose of a frame in its parent."""
+    return Message(
+        header=header(*divmod(t_ns, 1_000_000_000), parent),
+        child_frame_id=child,
+        transform=Message(
+            translation=Message(**dict(zip('xyz', position, strict=True))),
+            rotation=Message(**dict(zip('xyzw', rotation, strict=True))),
+        ),
+    )
+
+
 def but(msg, **changes):
     """Message with some of its attributes replaced; the given one is not touched."""
     return Message(**{**vars(msg), **changes})

@@ -40,6 +40,7 @@ LAYERS = {
         'reading',
         'pairing',
         'decoding',
+        'transforms',
         'replay',
     },
     'sim': {'sim'},

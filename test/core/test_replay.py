@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from codec_messages import but, cloud, header, imu
+from codec_messages import but, cloud, header, imu, transform
 from small_robot import MS, SMALL, Drive, frame_bytes, make_pipeline, name_of
 
 from robocache_ros.codec.cloud import decode_cloud
@@ -95,6 +95,77 @@ def test_a_cloud_whose_points_have_times_is_of_the_time_of_the_last():
     timed = pipeline(lidar__point_time='intensity', lidar__point_time_unit='ms')
     list(replay(timed, recording()))  # the last cloud at 1300 ms, its points 3 and 4 ms later
     assert timed.status(0).sources['lidar'].newest_ns == 1304 * MS
+
+
+TF, TF_STATIC = '/tf', '/tf_static'
+FRAMES = {'base_frame': 'base_link', 'deskew__fixed_frame': 'odom', 'timeout_sec': 0.05}
+
+
+def told(*transforms):
+    return SimpleNamespace(transforms=list(transforms))
+
+
+def driven(until_ms=1400):
+    """A robot on /tf, at x = 1 m at 1100 ms and 10 m/s fast, with a LiDAR 2 m above it."""
+    mast = transform('base_link', 'lidar', 0, (0.0, 0.0, 2.0))
+    yield 1000 * MS, TF_STATIC, told(mast)
+    for t_ms in range(1000, until_ms, 20):
+        pose = transform('odom', 'base_link', t_ms * MS, (t_ms / 100 - 10, 0.0, 0.0))
+        yield (t_ms + 3) * MS, TF, told(pose)
+
+
+def merged(*recordings):
+    return sorted((m for r in recordings for m in r), key=lambda message: message[0])
+
+
+def voxels_of(pipeline, messages):
+    return [frame for frame in replay(pipeline, messages) if name_of(frame) == 'voxels']
+
+
+def test_transforms_of_the_recording_tell_where_clouds_are():
+    frames = voxels_of(pipeline(**FRAMES), merged(driven(), recording()))
+    assert [frame.frame_id for frame in frames] == ['base_link'] * 3
+    assert [frame.complete for frame in frames] == [True] * 3
+    for frame in frames:  # POINTS, 2 m higher; the cell of a point is z * 64 + y * 8 + x
+        assert frame.voxels.index.tolist() == [2 * 64, 2 * 64 + 1]
+
+
+def test_clouds_of_several_sweeps_lie_where_the_transforms_say_the_robot_was():
+    swept = pipeline(**FRAMES, voxels__sweeps=2, lidar__max_gap_sec=0.5)
+    frames = voxels_of(
+        swept, merged(driven(), [(t, p, m) for t, p, m in recording() if p == LIDAR])
+    )
+    # 10 m/s for 0.1 s: the points of the cloud before lie 1 m further back, one of them outside.
+    assert frames[1].voxels.index.tolist() == [2 * 64, 2 * 64 + 1]
+    assert frames[1].voxels.columns['count'].tolist() == [2, 1]
+
+
+def test_a_cloud_waits_for_the_transform_that_is_recorded_after_it():
+    late = [
+        (received_ns + 30 * MS * (topic == TF), topic, m) for received_ns, topic, m in driven()
+    ]
+    frames = voxels_of(pipeline(**FRAMES), merged(late, recording(20)))
+    assert [frame.voxels.index.tolist() for frame in frames] == [[128, 129]] * 2
+    # The pose of 1100 ms arrives at 1133 ms, the cloud did at 1105 ms.
+    assert [(frame.ready_ns - frame.arrival_ns) // MS for frame in frames] == [28, 28]
+
+
+def test_transforms_that_are_none_are_refused_as_live_and_do_no_harm(caplog):
+    elsewhere = told(transform('map', 'base_link', 1000 * MS, (9.0, 0.0, 0.0)))
+    wrong = [
+        (received_ns + MS, TF, elsewhere) for received_ns, topic, _ in driven() if topic == TF
+    ]
+    moving = pipeline(**FRAMES)
+    frames = voxels_of(moving, merged(driven(), wrong, recording()))
+    assert [frame.complete for frame in frames] == [True] * 3
+    assert Reason.MOTION_MISSING not in moving.status(0).sources['lidar'].notes
+    found = [r.message for r in caplog.records if r.name == 'robocache_ros.transforms']
+    assert ['tf_parent' in message for message in found] == [True]
+
+
+def test_transforms_are_not_looked_at_where_nothing_asks_for_them():
+    junk = [(1000 * MS, TF, None), (1000 * MS, TF_STATIC, None)]
+    assert len(voxels_of(pipeline(), merged(junk, recording()))) == 3
 
 
 def test_the_replay_of_the_readme_runs(tmp_path, monkeypatch):
