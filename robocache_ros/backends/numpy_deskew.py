@@ -54,22 +54,38 @@ def _moments(
     work: Workspace, cloud: CloudView, motion: Motion, n: int
 ) -> tuple[IntArray, FloatArray]:
     """Segment of each point, an integer, and its w in 0 <= w < 1, float32; both [n]."""
-    u = cloud.column(motion.field, out=work.array('time', n, np.float64), limit=n)
+    field = cloud.dtype_of(motion.field)
+    values = cloud.column(
+        motion.field, out=work.array('time', n, field.newbyteorder('=')), limit=n
+    )
     end = len(motion.segments) * _NS - 1
+    # 32 bits, where they hold all times, take half as long.
+    segment = work.array('segment', n, np.int32 if end < 2**31 else np.int64)
+    w = work.array('w', n, np.float32)
+    for low in range(0, n, _BLOCK):
+        block = slice(low, min(low + _BLOCK, n))
+        _split(work, values[block], motion, end, segment[block], w[block])
+    return segment, w
+
+
+def _split(
+    work: Workspace, values: AnyArray, motion: Motion, end: int, segment: IntArray, w: FloatArray
+) -> None:
+    """Write segment and w of some points, from the values of their time."""
+    u = work.array('u', len(values), np.float64)
+    ns = work.array('ns', len(values), segment.dtype)
+    np.copyto(u, values)
     with np.errstate(over='ignore', invalid='ignore'):
         u -= motion.base
         u *= motion.scale
         if not (u.min() >= 0 and u.max() <= end):
             np.fmax(u, 0.0, out=u)  # of a NaN and 0 it takes 0
             np.minimum(u, float(end), out=u)
-    # 32 bits, where they hold all times, take half as long.
-    ns = work.array('ns', n, np.int32 if end < 2**31 else np.int64)
     np.copyto(ns, np.rint(u, out=u), casting='unsafe')
-    segment = np.right_shift(ns, SEGMENT_BITS, out=work.array('segment', n, ns.dtype))
+    np.right_shift(ns, SEGMENT_BITS, out=segment)
     ns &= _NS - 1
-    w = work.array('w', n, np.float32)
     np.copyto(w, ns, casting='same_kind')  # exact, and so is the product
-    return segment, np.multiply(w, np.float32(1.0 / _NS), out=w)
+    w *= np.float32(1.0 / _NS)
 
 
 def _run_starts(values: AnyArray) -> IntArray:
