@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from small_robot import MS, Drive, cloud, make_pipeline
+from small_robot import MS, Drive, cloud, frame_bytes, make_pipeline
 
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.numpy_deskew import deskew
@@ -30,7 +30,12 @@ from robocache_ros.sim import (
 )
 from robocache_ros.sim.robot import START_NS
 
-TOPICS = {'lidar': '/lidar/points', 'imu': '/imu/data', 'odom': '/odom'}
+TOPICS = {
+    'lidar': '/lidar/points',
+    'lidar_rear': '/lidar_rear/points',
+    'imu': '/imu/data',
+    'odom': '/odom',
+}
 SMALL = {'rings': 8, 'columns': 300, 'prerender': 0}
 # 2 rad/s on a circle of 2.5 m: 5 m/s.
 FAST = {'semi_axes': (2.5, 2.5), 'loop_sec': math.pi}
@@ -58,13 +63,17 @@ def robot(**config):
     )
 
 
-def grids(machine, parameters, seconds=0.55):
-    """Yield (frame, its clouds) of a drive; the pipeline is on the last frame afterwards."""
+def frames_of(machine, parameters, backend, seconds=0.55):
+    """Yield the frames of a drive."""
+    pipeline = Pipeline(Config.from_mapping(parameters), backend, None)
+    messages = ((e.publish_ns, TOPICS[e.source], e.message) for e in machine.events(seconds))
+    yield from replay(pipeline, messages)
+
+
+def grids(machine, parameters):
+    """Yield (frame, its clouds) of a drive."""
     spy = Spy()
-    pipeline = Pipeline(Config.from_mapping(parameters), spy, None)
-    topics = {**TOPICS, 'lidar_rear': '/lidar_rear/points'}
-    messages = ((e.publish_ns, topics[e.source], e.message) for e in machine.events(seconds))
-    for frame in replay(pipeline, messages):
+    for frame in frames_of(machine, parameters, spy):
         if isinstance(frame, VoxelFrame):
             yield frame, spy.clouds
 
@@ -313,3 +322,22 @@ def test_the_agreement_of_sweeps_tells_whether_deskew_is_right(mounted):
     # The floor looks alike wherever it is seen from, so much agrees anyway.
     assert (deskewed > unmoved) == (mounted == 0.0)
     assert (deskewed < 0.5 * unmoved) == (mounted != 0.0)
+
+
+def test_the_whole_chain_gives_the_same_bytes_on_every_backend(backend):
+    rear = RearLidarConfig(rate_hz=10, phase_sec=0.03, rpy=(0.1, -0.2, 3.0), **SMALL)
+    parameters = {
+        **BOTH,
+        'sources': ['lidar', 'lidar_rear', 'imu', 'odom'],
+        'lidar_rear.type': 'pointcloud2',
+        'lidar_rear.extrinsic': [-0.5, 0.1, 1.0, 0.1, -0.2, 3.0],
+        'voxels.sweeps': 2,
+        'voxels.max_points_per_voxel': 3,
+        'voxels.channels': ['count', 'centroid', 'mean_intensity', 'max_time_lag', 'sum_recency'],
+    }
+    machine = robot(lidar_rear=rear)
+    found = [list(frames_of(machine, parameters, one)) for one in (NumpyBackend(), backend)]
+    assert len(found[0]) > 5
+    assert frame_bytes(found[0]) == frame_bytes(found[1])
+    stats = [frame.voxels.stats for frame in found[1] if isinstance(frame, VoxelFrame)]
+    assert stats[-1].over_cap > 0
