@@ -148,10 +148,14 @@ class Pipeline:
                 self._transforms_ns = arrival_ns
 
     def explain_transform(self, source: str) -> str:
-        """Say in one sentence how a source's frame is connected with the output, as of now."""
+        """Say how a source's frame is connected with that of the output, or of the robot."""
         with self._lock:
-            track = self._timeline.tracks[source]
-            return self._placer.explain(track, self._frame_id([]))
+            return self._placer.explain(self._timeline.tracks[source], self._frame_id([]))
+
+    def explain_motion(self, source: str) -> str:
+        """Say what is known of the robot in `deskew.fixed_frame` at the time of a source."""
+        with self._lock:
+            return self._placer.explain_motion(self._timeline.tracks[source])
 
     @property
     def gyro_bias(self) -> tuple[float, ...]:

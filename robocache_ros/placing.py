@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from robocache_ros.agreement import Sweeps
 from robocache_ros.codec.cloud import CloudView, Transform
-from robocache_ros.config import Config, ImuSource
+from robocache_ros.config import CloudSource, Config, ImuSource
 from robocache_ros.motion.deskew import motion_of
 from robocache_ros.motion.ego import EgoMotion
 from robocache_ros.motion.frames import Frames
@@ -122,9 +122,19 @@ class Placer:
         return bool(self._config.base_frame or self._config.output_frame)
 
     def explain(self, track: Track, frame_id: str) -> str:
-        """Say in one sentence how the frame of a source is connected with `frame_id`, if it is."""
+        """
+        Say how the frame of a source is connected, if it is, as of its newest sample.
+
+        That of a cloud with `frame_id`, any other with that of the robot.
+        """
+        target = frame_id if isinstance(track.config, CloudSource) else self._config.base_frame
         sensor = self._own_frames.get(track.config.name, track.frame_id)
-        return self.frames.explain(frame_id, sensor, track.gate.newest_ns or 0)
+        return self.frames.explain(target, sensor, track.gate.newest_ns or 0)
+
+    def explain_motion(self, track: Track) -> str:
+        """Say what is known of the robot in the fixed frame, at the newest of a source."""
+        fixed, base = self._deskew.fixed_frame, self._config.base_frame
+        return self.frames.explain(fixed, base, track.gate.newest_ns or 0)
 
     @property
     def bias(self) -> tuple[float, ...]:
@@ -304,17 +314,22 @@ def _rates_of(track: Track) -> tuple[IntArray, npt.NDArray[np.float64]]:
     return track.ring.times[has_rates], rates
 
 
-def transforms_needed(config: Config) -> bool:
-    """Whether anything in a configuration depends on what /tf tells."""
+def asked_of_transforms(config: Config) -> tuple[str, ...]:
+    """Return what a configuration depends on /tf for, in words; () if on nothing."""
     if not (config.base_frame or config.output_frame):
-        return False
-    placed = [*config.voxel_sources(), *(s for s in config.sources if s.name == config.deskew.imu)]
-    output = config.output_frame or config.base_frame
-    return (
-        bool(config.deskew.fixed_frame)
-        or any(getattr(source, 'extrinsic', None) is None for source in placed)
-        or output != config.base_frame
-    )
+        return ()
+    base, output = config.base_frame or config.output_frame, config.output_frame
+    placed = [*config.cloud_sources(), *(s for s in config.sources if s.name == config.deskew.imu)]
+    asked = [
+        f'where {source.name} is, unless in the frame {base}'
+        for source in placed
+        if getattr(source, 'extrinsic', None) is None
+    ]
+    if output and output != base:
+        asked.append(f'where {base} is in {output}')
+    if config.deskew.fixed_frame:
+        asked.append(f'how {base} moves in {config.deskew.fixed_frame}')
+    return tuple(asked)
 
 
 def _moved(cloud: CloudView, pose: Pose) -> CloudView:

@@ -184,7 +184,7 @@ def health_of(statuses: Sequence[DiagnosticStatus], prefix: str) -> Health:
             health.sources[name] = values
         elif kind == 'output':
             health.outputs[name] = values
-        else:
+        elif kind == 'node':
             health.node = values
         if status.level != DiagnosticStatus.OK:
             health.complaints.append(f'{kind} {name}: {status.message}'.replace(' :', ':'))

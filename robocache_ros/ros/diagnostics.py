@@ -17,8 +17,9 @@ from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
 from robocache_ros.ros.facts import Look, Running, troubled
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.output_verdicts import judge_output
-from robocache_ros.ros.source_verdicts import judge_source
+from robocache_ros.ros.source_verdicts import SourceFacts, deskew_of, judge_source
 from robocache_ros.ros.ticks import Growth, LineBudget, News
+from robocache_ros.ros.transform_verdicts import judge_transforms
 from robocache_ros.ros.verdicts import Level, Verdict, judge_backend, judge_clock, judge_node
 
 HARDWARE_ID = 'robocache_ros'
@@ -77,7 +78,8 @@ class Diagnostics:
             status, verdicts[each.source.name] = self._source(look, each)
             sources.append(status)
         away = troubled(look.status, verdicts)
-        return [*sources, *(self._output(look, name, away) for name in look.status.outputs)]
+        outputs = [self._output(look, name, away) for name in look.status.outputs]
+        return [*sources, *self._transforms(look), *outputs]
 
     def _node_status(self, state: str, problem: str, look: Look | None) -> DiagnosticStatus:
         name = self._node.get_fully_qualified_name()
@@ -135,9 +137,28 @@ class Diagnostics:
             'expired': source.expired,
             **({'point_time': each.point_time} if each.point_time else {}),
             **_agreement(source.agreement),
+            **_placement(facts),
             **counts,
         }
         return self._status(f'source {name}', verdicts[0], values), verdicts
+
+    def _transforms(self, look: Look) -> list[DiagnosticStatus]:
+        transforms = look.running.inputs.transforms
+        if transforms is None:
+            return []
+        reader = transforms.reader
+        counts = {
+            'received': reader.received,
+            'errors': transforms.errors,
+            **_by_reason('refused', reader.refused),
+        }
+        growth = self._grow('transforms', look, counts)
+        verdicts = judge_transforms(look.transforms(transforms, growth))
+        well = verdicts[0].level == Level.OK and reader.received > 0
+        told = [reason.key for reason in reader.refused]
+        self._tell('transforms', 'transforms: ', verdicts, well, told)
+        values = {'rate_hz': f'{growth.rate_hz("received"):.2f}', **counts}
+        return [self._status('transforms', verdicts[0], values)]
 
     def _output(self, look: Look, name: str, away: Collection[str]) -> DiagnosticStatus:
         output, stats = look.status.outputs[name], look.running.worker.outputs[name]
@@ -217,6 +238,15 @@ def _agreement(found: tuple[float, float] | None) -> dict[str, str]:
         return {}
     deskewed, unmoved = found
     return {'deskew_agreement': f'{deskewed:.0%} ({unmoved:.0%} without motion)'}
+
+
+def _placement(facts: SourceFacts) -> dict[str, str]:
+    """Where a source is on the robot and whether its motion is undone, of what can have that."""
+    placement = facts.placement
+    values = {'extrinsic': placement.extrinsic, 'gyro_bias': placement.gyro_bias}
+    if facts.kind == 'pointcloud2':
+        values['deskew'] = deskew_of(facts)
+    return {key: value for key, value in values.items() if value}
 
 
 def _by_reason(prefix: str, counts: Mapping[Reason, int]) -> dict[str, int]:

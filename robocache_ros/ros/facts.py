@@ -12,11 +12,15 @@ from rclpy.node import Node
 from robocache_ros.backends import Backend
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline, PipelineStatus
+from robocache_ros.placing import asked_of_transforms
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
+from robocache_ros.ros.placement import Placement
 from robocache_ros.ros.source_verdicts import USED_ANYWAY, SourceFacts
 from robocache_ros.ros.ticks import Growth
+from robocache_ros.ros.transform_verdicts import TransformFacts
+from robocache_ros.ros.transforms import Transforms
 from robocache_ros.ros.verdicts import Level, Verdict
 from robocache_ros.ros.worker import Worker
 from robocache_ros.timeline.track import SourceStatus
@@ -94,6 +98,22 @@ class Look:
             fields=source.fields,
             lacking=_lacking(config, source.fields),
             agreement=source.agreement,
+            kind=each.source.type,
+            deskews=config.deskew.active,
+            placement=Placement.of(self.running.pipeline, name, self.status),
+        )
+
+    def transforms(self, transforms: Transforms, growth: Growth) -> TransformFacts:
+        """Return what is known about /tf and /tf_static."""
+        return TransformFacts(
+            absent=transforms.absent,
+            asked=asked_of_transforms(self.running.config),
+            received=transforms.reader.received,
+            waiting_sec=(self.now_ns - self.running.since_ns) * 1e-9,
+            rate_hz=growth.rate_hz('received'),
+            window_sec=growth.window_sec,
+            recent=growth.recent,
+            last_error=transforms.last_error,
         )
 
     def output(

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
@@ -40,7 +39,6 @@ MESSAGES: dict[str, type] = {  # by type of source
     'image': Image,
     'imu': Imu,
     'joint_state': JointState,
-    'odometry': Odometry,
 }
 
 
@@ -69,7 +67,8 @@ class Input:
             on_sample: called after each sample.
 
         Raises:
-            ConfigError: for an override of the QoS that is none.
+            ConfigError: for an override of the QoS that is none, and where the package of the
+                message is not installed.
         """
         self.source = source
         self.active = False
@@ -83,7 +82,7 @@ class Input:
         self._node = node
         self._pipeline = pipeline
         self._on_sample = on_sample
-        self._message_type = MESSAGES[source.type]
+        self._message_type = _message_type(source)
         self.type_name = _type_name(self._message_type)
         self._decode = Decoder(source, pipeline.config.deskew, self._tell)
         self._point_clock = self._decode.point_clock
@@ -173,9 +172,7 @@ class Input:
         arrival_ns = time.monotonic_ns()
         try:
             t_ns, sample = self._decode(message, self._stamp_of(message))
-            self._pipeline.push(
-                arrival_ns, self.source.name, t_ns, sample, frame_of(message)
-            )
+            self._pipeline.push(arrival_ns, self.source.name, t_ns, sample, frame_of(message))
             self._on_sample()
         except Rejected as rejected:
             self._pipeline.reject(self.source.name, rejected.reason)
@@ -258,6 +255,21 @@ def _policy(node: Node, source: SourceConfig, topic: str) -> str:
     if policy != 'auto' and policy not in RELIABILITY:
         raise ConfigError(f'{name} must be auto, reliable or best_effort, not {policy!r}')
     return policy
+
+
+def _message_type(source: SourceConfig) -> type:
+    """Return the message of a source; that of odometry is in a package of its own."""
+    if source.type != 'odometry':
+        return MESSAGES[source.type]
+    try:
+        from nav_msgs.msg import Odometry
+    except ImportError as error:
+        raise ConfigError(
+            f'{source.name}.type odometry needs the package nav_msgs, which is not installed: '
+            f'`apt install ros-$ROS_DISTRO-nav-msgs`, or take {source.name} out of sources'
+        ) from error
+    found: type = Odometry
+    return found
 
 
 def _type_name(message_type: type) -> str:

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.input import Input
+from robocache_ros.ros.transforms import Transforms
 
 # How often publishers are looked up. A look costs the executor about 0.5 ms; until it, messages
 # of a publisher that is new may be lost, because the reliability does not suit it.
@@ -24,15 +25,17 @@ class Inputs:
     def __init__(
         self, node: Node, config: Config, pipeline: Pipeline, on_sample: Callable[[], None]
     ) -> None:
-        """Subscribe to every source; `on_sample` is called after each message."""
+        """Subscribe to all that the sources need; `on_sample` is called after each message."""
         self._node = node
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation stops no discovery
         self._timer = node.create_timer(_LOOK_SEC, self._look, clock=clock)
         self._inputs: dict[str, Input] = {}
+        self.transforms: Transforms | None = None
         try:
             for source in config.sources:
                 one = Input(node, source, pipeline, on_sample)
                 self._inputs[source.name] = one
+            self.transforms = Transforms.of(node, config, pipeline, on_sample)
         except Exception:
             self.destroy()  # nobody else could
             raise
@@ -53,6 +56,8 @@ class Inputs:
         self._node.destroy_timer(self._timer)
         for each in self:
             each.destroy()
+        if self.transforms is not None:
+            self.transforms.destroy()
 
     def _look(self) -> None:
         for each in self:

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from robocache_ros.reasons import Reason
+from robocache_ros.ros.placement import Placement
 from robocache_ros.ros.verdicts import Level, Verdict, amount, drops
 
 # A publisher that has not sent anything for this long is suspected of not reaching us.
@@ -18,6 +19,13 @@ _SHOWN_NAMES = 5
 _WORSE = 0.8  # where nothing moves, both agreements are alike but for noise
 _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
+# Why it is not known where the frame of a source is.
+_UNPLACED = (
+    Reason.TRANSFORM_UNKNOWN,
+    Reason.TRANSFORM_LOOP,
+    Reason.TRANSFORM_LATE,
+    Reason.TRANSFORM_OLD,
+)
 # Why clouds go into the grid as they were measured, although `deskew` is configured.
 _SMEARED = (
     Reason.POINT_TIME_MISSING,
@@ -26,8 +34,14 @@ _SMEARED = (
     Reason.MOTION_LATE,
     Reason.MOTION_GAP,
 )
-# Kinds of problems of a source whose clouds are in the grid all the same.
-USED_ANYWAY = {'deskew_wrong', *(r.key for r in (Reason.FIELD_MISSING, *_SMEARED))}
+_OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
+_MOTION_UNPLACED = 'motion_unplaced'
+# Kinds of problems of a source whose samples are used all the same.
+USED_ANYWAY = {
+    'deskew_wrong',
+    _MOTION_UNPLACED,
+    *(reason.key for reason in (Reason.FIELD_MISSING, *_SMEARED)),
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,9 @@ class SourceFacts:
     fields: tuple[str, ...]  # of its clouds
     lacking: Mapping[str, tuple[str, ...]]  # field that is not among them -> channels it is for
     agreement: tuple[float, float] | None  # as in SourceStatus
+    kind: str  # type of source
+    deskews: bool  # whether clouds are to be corrected for motion
+    placement: Placement
 
 
 def judge_source(facts: SourceFacts) -> list[Verdict]:
@@ -72,6 +89,7 @@ def judge_source(facts: SourceFacts) -> list[Verdict]:
             _on_another_clock,
             _dropping,
             _unused,
+            _unplaced,
             _smeared,
             _disagreeing,
             _losing,
@@ -193,16 +211,58 @@ def _unused(facts: SourceFacts) -> Iterator[Verdict]:
         )
 
 
-def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
-    for reason in _SMEARED:
-        count = facts.recent[f'note.{reason.key}']
-        if count:
+def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
+    """Say which frame is not connected, or not at the right time."""
+    for reason, count in _notes(facts, _UNPLACED):
+        chain, fix = facts.placement.chain, _fix(reason, facts)
+        if facts.kind == 'pointcloud2':
             yield Verdict(
                 Level.WARN,
-                f'{reason.what} {reason.fix} So it was with {amount(count, "cloud")} of '
-                f'the last {facts.window_sec:.0f} s.',
+                f'{amount(count, "cloud")} of the last {facts.window_sec:.0f} s left out of the '
+                f'grid ({reason.key}). As of now: {chain}. {fix}',
                 reason.key,
             )
+            continue
+        if facts.kind == 'odometry':
+            fix = 'Let base_frame and the child_frame_id of its messages be the same.'
+        yield Verdict(
+            Level.WARN,
+            f'Clouds are not corrected for motion: nothing tells where {facts.name} is on the '
+            f'robot ({reason.key}). As of now: {chain}. {fix}',
+            _MOTION_UNPLACED,
+        )
+
+
+def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
+    for reason, count in _notes(facts, _SMEARED):
+        of_points = reason in _OF_POINT_TIMES
+        told = '' if of_points else f'It is told by {facts.placement.motion}. '
+        yield Verdict(
+            Level.WARN,
+            f'{reason.what} {told}{_fix(reason, facts)} So it was with '
+            f'{amount(count, "cloud")} of the last {facts.window_sec:.0f} s.',
+            reason.key,
+        )
+
+
+def deskew_of(facts: SourceFacts) -> str:
+    """Whether the points of a cloud are moved to where they were at the time of a frame."""
+    if not facts.deskews:
+        return 'off (not configured)'
+    received, found = facts.recent['received'], _notes(facts, (*_SMEARED, *_UNPLACED))
+    if not found:
+        return 'on' if received else 'off (no clouds)'
+    why, count = ', '.join(r.key for r, _ in found), sum(count for _, count in found)
+    return f'off ({why})' if count >= received else f'on, but for {count} of {received} ({why})'
+
+
+def _notes(facts: SourceFacts, reasons: Sequence[Reason]) -> list[tuple[Reason, int]]:
+    counts = [(reason, facts.recent[f'note.{reason.key}']) for reason in reasons]
+    return [(reason, count) for reason, count in counts if count]
+
+
+def _fix(reason: Reason, facts: SourceFacts) -> str:
+    return reason.fix.replace('`S.', f'`{facts.name}.')
 
 
 def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
@@ -215,7 +275,7 @@ def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
             f'Deskew looks wrong: {deskewed:.0%} of the voxels of a sweep are filled by the one '
             f'before it as well, but {unmoved:.0%} without any motion. Check the signs and axes '
             'of the extrinsics, which way the gyroscope counts, and the clocks '
-            '(`S.time_offset_sec`).',
+            f'(`{facts.name}.time_offset_sec`).',
             'deskew_wrong',
         )
 

@@ -13,8 +13,10 @@ from robocache_ros.reasons import Reason
 from robocache_ros.ros import output_verdicts, source_verdicts
 from robocache_ros.ros.facts import ahead_sec, starved
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
-from robocache_ros.ros.source_verdicts import SourceFacts
+from robocache_ros.ros.placement import Placement
+from robocache_ros.ros.source_verdicts import SourceFacts, deskew_of
 from robocache_ros.ros.ticks import Growth, LineBudget, News
+from robocache_ros.ros.transform_verdicts import TransformFacts, judge_transforms
 from robocache_ros.ros.verdicts import Level, drops, judge_clock, judge_node
 from robocache_ros.timeline.track import SourceStatus
 
@@ -45,6 +47,9 @@ HEALTHY = SourceFacts(
     fields=('x', 'y', 'z', 'intensity'),
     lacking={},
     agreement=None,
+    kind='pointcloud2',
+    deskews=False,
+    placement=Placement(),
 )
 UNHEARD = replace(HEALTHY, state='unheard', received=0, recent=Counter())
 
@@ -199,16 +204,123 @@ def test_a_source_that_lacks_a_field_is_told_field_channels_and_what_there_is():
 
 def test_clouds_in_the_grid_as_they_were_measured_are_told_with_the_cause():
     recent = Counter({'received': 50, 'note.point_time_doubt': 1, 'note.motion_late': 49})
-    doubt, late = source_verdicts.judge_source(replace(HEALTHY, recent=recent))
+    told = Placement(motion='imu (ok) and odom (silent)')
+    doubt, late = source_verdicts.judge_source(replace(HEALTHY, recent=recent, placement=told))
     assert (doubt.level, doubt.kind) == (Level.WARN, 'point_time_doubt')
     assert doubt.sentence == (
         'Clouds moved as a whole: the times of their points can not be those of one sweep. '
-        'Set `S.point_time`, `S.point_time_unit` and `S.stamp_at` as the driver has them. '
+        'Set `lidar.point_time`, `lidar.point_time_unit` and `lidar.stamp_at` as the driver has '
+        'them. '
         'So it was with 1 cloud of the last 5 s.'
     )
     assert late.kind == 'motion_late'
-    assert late.sentence.endswith('So it was with 49 clouds of the last 5 s.')
+    assert late.sentence == (
+        'Clouds not corrected for motion: it was not known up to their last point in time. It is '
+        'told by imu (ok) and odom (silent). Raise `timeout_sec`, or find out what delays the '
+        'source that `deskew` names. So it was with 49 clouds of the last 5 s.'
+    )
     assert {doubt.kind, late.kind} <= source_verdicts.USED_ANYWAY
+
+
+CHAIN = "nothing is known of the frame 'velodyne'; frames known: 'base_link', 'odom'"
+
+
+def test_a_cloud_that_no_transform_places_is_told_with_the_edge_and_the_fix():
+    recent = Counter({'received': 50, 'note.transform_unknown': 50})
+    verdict = judged(HEALTHY, recent=recent, placement=Placement(chain=CHAIN))
+    assert (verdict.level, verdict.kind) == (Level.WARN, 'transform_unknown')
+    assert verdict.sentence == (
+        f'50 clouds of the last 5 s left out of the grid (transform_unknown). As of now: {CHAIN}. '
+        'Set `lidar.extrinsic`, or publish the frame on /tf_static or /tf.'
+    )
+    assert verdict.kind not in source_verdicts.USED_ANYWAY
+
+
+def test_an_imu_that_no_transform_places_tells_what_that_costs():
+    recent = Counter({'received': 50, 'note.transform_unknown': 50})
+    at = Placement(chain=CHAIN)
+    verdict = judged(HEALTHY, name='imu', kind='imu', recent=recent, placement=at)
+    assert verdict.sentence == (
+        'Clouds are not corrected for motion: nothing tells where imu is on the robot '
+        f'(transform_unknown). As of now: {CHAIN}. Set `imu.extrinsic`, or publish the frame on '
+        '/tf_static or /tf.'
+    )
+    assert verdict.kind in source_verdicts.USED_ANYWAY  # in the features it is as before
+
+
+def test_odometry_of_another_frame_tells_that_it_has_to_be_the_same():
+    recent = Counter({'received': 50, 'note.transform_unknown': 50})
+    verdict = judged(HEALTHY, name='odom', kind='odometry', recent=recent)
+    assert verdict.sentence.endswith(
+        'Let base_frame and the child_frame_id of its messages be the same.'
+    )
+
+
+@pytest.mark.parametrize(
+    ('deskews', 'recent', 'said'),
+    [
+        (False, {'received': 50}, 'off (not configured)'),
+        (True, {'received': 50}, 'on'),
+        (True, {}, 'off (no clouds)'),
+        (True, {'received': 50, 'note.motion_gap': 50}, 'off (motion_gap)'),
+        (
+            True,
+            {'received': 50, 'note.point_time_doubt': 2, 'note.transform_late': 1},
+            'on, but for 3 of 50 (point_time_doubt, transform_late)',
+        ),
+        (True, {'received': 50, 'note.field_missing': 50}, 'on'),
+    ],
+)
+def test_whether_deskew_works_is_said_with_the_reason(deskews, recent, said):
+    assert deskew_of(replace(HEALTHY, deskews=deskews, recent=Counter(recent))) == said
+
+
+TOLD = TransformFacts(
+    absent='',
+    asked=('where lidar is', 'where base_link is in map'),
+    received=40,
+    waiting_sec=60.0,
+    rate_hz=7.96,
+    window_sec=5.0,
+    recent=Counter(received=40),
+    last_error='',
+)
+
+
+def test_transforms_that_arrive_are_well():
+    assert judge_transforms(TOLD) == [(Level.OK, '40 transforms so far, 8.0 Hz lately.', '')]
+
+
+def test_a_silent_tf_is_told_after_some_seconds_with_what_is_not_known():
+    silent = replace(TOLD, received=0, recent=Counter(), waiting_sec=2.9)
+    assert judge_transforms(silent) == [(Level.OK, 'Waiting for the first transform.', '')]
+    (verdict,) = judge_transforms(replace(silent, waiting_sec=3.1))
+    assert (verdict.level, verdict.kind) == (Level.WARN, 'silent')
+    assert verdict.sentence.startswith(
+        'Nothing has arrived on /tf or /tf_static, so it is not known where lidar is and where '
+        'base_link is in map: start what publishes them'
+    )
+
+
+def test_transforms_that_are_refused_are_told_by_reason():
+    recent = Counter({'received': 40, 'refused.tf_parent': 20, 'refused.tf_pose': 1})
+    pose, parent = judge_transforms(replace(TOLD, recent=recent))
+    assert pose.sentence.startswith('1 transform of the last 5 s refused, tf_pose. A transform ')
+    assert parent.sentence.startswith('20 transforms of the last 5 s refused, tf_parent. ')
+    assert parent.sentence.endswith(Reason.TF_PARENT.fix)
+    assert (pose.level, parent.level) == (Level.WARN, Level.WARN)
+
+
+def test_without_the_messages_of_tf_the_verdict_is_that():
+    absent = replace(TOLD, absent='tf2_msgs is not installed.', received=0, recent=Counter())
+    assert judge_transforms(absent) == [(Level.WARN, 'tf2_msgs is not installed.', '')]
+
+
+def test_a_bug_in_the_reader_of_transforms_is_an_error():
+    broken = replace(TOLD, recent=Counter(errors=2), last_error="KeyError: 'x'")
+    (verdict,) = judge_transforms(broken)
+    assert verdict.level == Level.ERROR
+    assert verdict.sentence.endswith("please report it: KeyError: 'x'.")
 
 
 def test_every_reason_for_drops_is_a_problem_of_its_own():

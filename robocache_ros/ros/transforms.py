@@ -1,0 +1,120 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The subscriptions to /tf and /tf_static, where a configuration depends on them."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+
+from robocache_ros.config import Config
+from robocache_ros.pipeline import Pipeline
+from robocache_ros.placing import asked_of_transforms
+from robocache_ros.ros.events import NO_SUBSCRIPTION_EVENTS
+from robocache_ros.transforms import TF, TF_STATIC, TransformReader
+
+_DEPTH = 100  # as of tf2_ros
+
+
+class Transforms:
+    """
+    Reads what /tf and /tf_static tell, also while the node is inactive: that comes only once.
+
+    Everything runs in the executor's thread; nothing is raised.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        config: Config,
+        pipeline: Pipeline,
+        on_transforms: Callable[[], None],
+        message: type[Any] | None,
+    ) -> None:
+        """
+        Subscribe, or warn that there is nothing to subscribe with.
+
+        Args:
+            node: owns the subscriptions.
+            config: what the transforms are needed for.
+            pipeline: takes them.
+            on_transforms: called after each message.
+            message: tf2_msgs/TFMessage; None where it is not installed.
+        """
+        self.absent = '' if message is not None else _without_messages(config)
+        self.errors = 0
+        self.last_error = ''
+        self._node = node
+        self._on_transforms = on_transforms
+        self.reader = TransformReader(pipeline, self._tell)
+        self._subscriptions: list[Any] = []
+        if message is None:
+            node.get_logger().warning(self.absent)
+            return
+        latched = QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        for topic, qos in ((TF_STATIC, latched), (TF, QoSProfile(depth=_DEPTH))):
+            take = partial(self.take, static=topic == TF_STATIC)
+            self._subscriptions.append(
+                node.create_subscription(
+                    message, topic, take, qos, event_callbacks=NO_SUBSCRIPTION_EVENTS
+                )
+            )
+
+    @classmethod
+    def of(
+        cls, node: Node, config: Config, pipeline: Pipeline, on_transforms: Callable[[], None]
+    ) -> Transforms | None:
+        """Return the subscriptions; None where nothing depends on transforms."""
+        if not asked_of_transforms(config):
+            return None
+        return cls(node, config, pipeline, on_transforms, _message_type())
+
+    def take(self, message: Any, static: bool) -> None:
+        """Take a message of /tf, or of /tf_static."""
+        try:
+            self.reader.read(time.monotonic_ns(), message, static)
+        # A bug of this package. It must not end the executor, and must not go unnoticed.
+        except Exception as error:
+            self._failed(error)
+        self._on_transforms()
+
+    def destroy(self) -> None:
+        """Unsubscribe; in the executor's thread."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _tell(self, sentence: str) -> None:
+        self._node.get_logger().warning(f'transforms: {sentence}')
+
+    def _failed(self, error: Exception) -> None:
+        self.errors += 1
+        self.last_error = f'{type(error).__name__}: {error}'
+        if self.errors == 1:
+            self._node.get_logger().error(
+                'transforms: a message could not be handled, which is a bug in robocache_ros; '
+                f'please report it. {traceback.format_exc()}'
+            )
+
+
+def _message_type() -> type[Any] | None:
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        return None
+    found: type[Any] = TFMessage
+    return found
+
+
+def _without_messages(config: Config) -> str:
+    """Say what can not be known without tf2_msgs."""
+    return (
+        'tf2_msgs is not installed (it comes with an installation of ROS 2 and is on no package '
+        'index), so nothing is read from /tf and /tf_static, and only `extrinsic` tells where '
+        f'sensors are. Not known: {", ".join(asked_of_transforms(config))}.'
+    )
