@@ -46,6 +46,8 @@ typedef unsigned long long u64;
 #define STEPS_PER_CELL 1048576.0  // 2^20: resolution of a point within its cell, for centroids
 #define MAX_STEPS 34359738368.0   // 2^35: values of this many steps are left out of sums
 #define NO_VALUE_BITS 0x7fc00000u  // of a voxel without a valid value: a constant, never computed
+#define SEGMENT_BITS 22           // a segment of a motion lasts 2^22 ns
+#define PER_SEGMENT 2.384185791015625e-7f  // 2^-22
 
 // What lies at an address of device memory. Told so, the compiler uses the instructions for that.
 // In a kernel with shared memory it cannot know, and uses those for both kinds: atomic operations
@@ -55,7 +57,7 @@ typedef unsigned long long u64;
 template <class T>
 static __device__ __forceinline__ T* global(u64 address) {
 #ifdef ROBOCACHE_SHIM
-  return global<T>(address);
+  return reinterpret_cast<T*>(address);
 #else
   return static_cast<T*>(__cvta_global_to_generic(address));
 #endif
@@ -72,10 +74,13 @@ static __device__ __forceinline__ u32 load_relaxed(const u32* at) {
 
 // ---- bytes of messages
 
-// PointField datatypes, and 0 for a field that a cloud does not have.
-enum Type : i32 { ABSENT, INT8, UINT8, INT16, UINT16, INT32, UINT32, FLOAT32, FLOAT64, BOOL = 11 };
+// PointField datatypes, and 0 for a field that a cloud does not have. Those of 64 bits are times.
+enum Type : i32 {
+  ABSENT, INT8, UINT8, INT16, UINT16, INT32, UINT32, FLOAT32, FLOAT64, INT64, UINT64, BOOL
+};
 
-// Where one field of a cloud lies: a value every `point_stride` bytes, rows `row_stride` apart.
+// Where one field of a cloud lies: a value every `point_stride` bytes, rows `row_stride` apart;
+// both are 0 where all points have one value.
 struct Field {
   u64 address;
   i64 point_stride;
@@ -84,16 +89,30 @@ struct Field {
   i32 swapped;  // 1: big-endian
 };
 
+// What a cloud's points are moved by, into the frame of the grid.
+enum Moved : i32 { NOT_MOVED, BY_TRANSFORM, BY_MOTION };
+
+// How points move, each by its own time. A segment is nine float4, three for each coordinate that
+// comes out: a row of M0 and the value of T0, a row of M1 and the value of dT, a row of M2 and 0.
+struct Motion {
+  Field time;
+  u64 segments;  // float4[segments][3][3]
+  double scale;  // ns per unit of the time
+  double base;   // value of the time at the begin of the first segment
+  double last;   // ns after that begin, of the end of the last one
+};
+
 // One cloud: points begin .. end - 1 of the call, row by row.
 struct Cloud {
   i64 begin;
   i64 end;
   i64 width;         // points in a row
   double origin[3];  // subtracted from x, y, z in float64 before they become float32
+  Motion motion;
   float rotation[9];
   float translation[3];
-  i32 shifted;      // 1: origin is not zero
-  i32 transformed;  // 1: rotation and translation apply
+  i32 shifted;  // 1: origin is not zero
+  i32 moved;    // Moved
 };
 
 // The clouds of one call, end to end, and the grid they fall into.
@@ -143,7 +162,7 @@ static __device__ __forceinline__ u64 load_bits64(u64 address, i32 swapped) {
 
 static __device__ __forceinline__ float float_of_bits(u32 bits) { return __uint_as_float(bits); }
 
-// A value as float64, which holds all of them exactly. -0 becomes +0; a field that is absent is
+// A value as float64, which holds all but large times exactly. -0 becomes +0; a field that is absent is
 // a NaN, as everything is that is not a number in the message.
 static __device__ __forceinline__ double load_double(const Field& field, u64 at) {
   switch (field.type) {
@@ -156,6 +175,8 @@ static __device__ __forceinline__ double load_double(const Field& field, u64 at)
     case FLOAT32: return static_cast<double>(float_of_bits(load_bits32(at, field.swapped))) + 0.0;
     case FLOAT64:
       return __longlong_as_double(static_cast<i64>(load_bits64(at, field.swapped))) + 0.0;
+    case INT64: return static_cast<double>(static_cast<i64>(load_bits64(at, field.swapped)));
+    case UINT64: return static_cast<double>(load_bits64(at, field.swapped));
     case BOOL: return *global<const u8>(at) != 0 ? 1.0 : 0.0;
     default: return static_cast<double>(float_of_bits(NO_VALUE_BITS));
   }
@@ -192,12 +213,13 @@ static __device__ __forceinline__ double value_of(const Points& points, i64 i, i
   return load_double(field, address_of(cloud, field, i));
 }
 
-// ---- points to cells (numerics rules 2, 4 and 5)
+// ---- points to cells (numerics rules 2, 4, 5 and 8)
 
 struct Located {
-  float t[3];     // cell coordinates; inside if 0 <= t < dims
+  float p[3];  // x, y, z in the frame of the grid, metres
+  float t[3];  // cell coordinates; inside if 0 <= t < dims
   bool inside;
-  bool finite;  // x, y, z as they came (relative to the origin, after the transform)
+  bool finite;  // x, y, z
 };
 
 static __device__ __forceinline__ bool is_finite(float v) {
@@ -215,12 +237,50 @@ static __device__ __forceinline__ float coordinate(const Cloud& cloud, const Fie
   return static_cast<float>(cloud.shifted ? exact - cloud.origin[axis] : exact) + 0.0f;
 }
 
+// Moves a point as its whole cloud does.
+static __device__ __forceinline__ void transform(const Cloud& cloud, float* p) {
+  const float* r = cloud.rotation;
+  const float x = p[0], y = p[1], z = p[2];
+  for (i32 axis = 0; axis < 3; ++axis) {
+    p[axis] = ((r[3 * axis] * x + r[3 * axis + 1] * y) + r[3 * axis + 2] * z) +
+              cloud.translation[axis];
+  }
+}
+
+static __device__ __forceinline__ float product(const float4& m, float x, float y, float z) {
+  return (m.x * x + m.y * y) + m.z * z;
+}
+
+// Moves a point as it moves at its own time, which lies at an address.
+static __device__ __forceinline__ void deskew(const Motion& motion, u64 time_at, float* p) {
+  double u = (load_double(motion.time, time_at) - motion.base) * motion.scale;
+  if (!(u >= 0.0)) u = 0.0;  // a NaN as well
+  if (u > motion.last) u = motion.last;
+  const i64 ns = static_cast<i64>(rint(u));
+  const float w = static_cast<float>(ns & ((1ll << SEGMENT_BITS) - 1)) * PER_SEGMENT;
+  const float ww = w * w;
+  const float4* rows =
+      reinterpret_cast<const float4*>(motion.segments) + 9 * (ns >> SEGMENT_BITS);
+  const float x = p[0], y = p[1], z = p[2];
+#pragma unroll 1  // twelve registers at a time, not 36 that no point without a motion has use for
+  for (i32 axis = 0; axis < 3; ++axis) {
+    const float4 m0 = __ldg(rows + 3 * axis);
+    const float4 m1 = __ldg(rows + 3 * axis + 1);
+    const float4 m2 = __ldg(rows + 3 * axis + 2);
+    p[0] = p[1];
+    p[1] = p[2];
+    p[2] = ((product(m0, x, y, z) + w * product(m1, x, y, z)) + ww * product(m2, x, y, z)) +
+           (m0.w + w * m1.w);
+  }
+}
+
 // Reads point i, moves it into the frame of the grid and finds its cell coordinates.
 static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
   const i32 c = cloud_of(points, i);
   const Cloud& cloud = global<const Cloud>(points.clouds)[c];
-  const i32 transformed = cloud.transformed;
-  float p[3];
+  const i32 moved = cloud.moved;
+  Located found;
+  float* p = found.p;
   if (points.plain) {  // nearly always: the loads wait for the job only, not for each other
     for (i32 axis = 0; axis < 3; ++axis) {
       const i64 at = i * points.plain_stride[axis];
@@ -231,15 +291,8 @@ static __device__ __forceinline__ Located locate(const Points& points, i64 i) {
       p[axis] = coordinate(cloud, field_of(points, c, axis), i, axis);
     }
   }
-  if (transformed) {
-    const float* r = cloud.rotation;
-    const float x = p[0], y = p[1], z = p[2];
-    for (i32 axis = 0; axis < 3; ++axis) {
-      p[axis] = ((r[3 * axis] * x + r[3 * axis + 1] * y) + r[3 * axis + 2] * z) +
-                cloud.translation[axis];
-    }
-  }
-  Located found;
+  if (moved == BY_TRANSFORM) transform(cloud, p);
+  if (moved == BY_MOTION) deskew(cloud.motion, address_of(cloud, cloud.motion.time, i), p);
   found.inside = true;
   found.finite = true;
   for (i32 axis = 0; axis < 3; ++axis) {

@@ -10,6 +10,8 @@
 //   spread_0       tiles of the table   ranks of its bits; lists the cells; clears what comes next
 //   refine_L       N points             rank of the coarse cell and bits of the fine one: next key
 //   spread_L       tiles of the table
+//   compete        N points             with a cap only: lowest hashes of the points of each voxel
+//   drop           N points             with a cap only: points that have none of those go outside
 //   accumulate     N points             add values to the record of the voxel
 //   finish         M voxels             record to row; totals
 //
@@ -22,7 +24,8 @@
 // clear C/8; mark reads N S, writes 12 N and touches the table at random; spread reads C/8 and
 // writes C/64 + 8 M + R M; accumulate reads 12 N and fields from N S, and adds to M R at random,
 // once per run of neighbours; finish reads R M and writes W M, across the bus where rows go to the
-// host. All but the message and the rows stays in the L2 cache of larger GPUs.
+// host. A cap of K points writes 4 N and 4 K M more, reads 4 N twice, and lowers some of the M
+// rows of K slots at random. All but the message and the rows stays in the L2 cache of larger GPUs.
 //
 // Sums are of integers, least and greatest values of integers in the order of the floats: atomics
 // in any order give the same bits.
@@ -36,6 +39,7 @@
 #define MAX_FIELDS 13
 #define MAX_COLUMNS 57  // all channels of all fields, centroid and occupancy
 #define NONE (-1)       // a slot of a record that it does not have
+#define NO_HASH 0xffffffffu
 
 // 256 cells are a block, with one base rank; 256 blocks are a tile, which THREADS scan at once.
 #define BLOCK_BITS 8
@@ -80,6 +84,7 @@ struct VoxelColumn {
 struct VoxelTotals {
   u32 inside;
   u32 nonfinite;
+  u32 over_cap;  // of those inside
   u32 ranks[MAX_LEVELS];
   u32 value_nonfinite[MAX_FIELDS];
   u32 sum_range[MAX_FIELDS];      // finite, 2^35 steps or more
@@ -94,12 +99,17 @@ struct VoxelJob {
   u64 keys;     // u32[N]: cell of each point in the table of the level at hand, or OUTSIDE
   u64 lows;     // u32[N]: bits of its index that the first level leaves out
   u64 steps;    // u64[N]: place within its cell, 20 bits per axis
+  u64 hashes;   // u32[N], where there is a cap
+  u64 slots;    // u32[slot_rows][cap]: the lowest hashes of the points of a voxel, ascending
   u64 records;  // u64[rows * record_words]
   u64 counts;   // VoxelTotals, cleared ahead of mark
   u64 totals;   // VoxelTotals, where the host reads it
   u64 index;    // i64[rows]
   u64 count;    // u32[rows]
   i64 rows;     // at most so many voxels are kept, the lowest
+  i64 slot_rows;
+  i32 cap;      // points of a voxel that count, 0: all
+  u32 seed;     // of the hashes
   u32 table;    // cells of the first level
   i32 level_count;
   i32 record_words;
@@ -198,6 +208,19 @@ static __device__ __forceinline__ u32 rank_of(const VoxelLevel& level, u32 key) 
   return rank + __popcll(block.words[at] & ((1ull << (key & 63)) - 1));
 }
 
+static __device__ __forceinline__ u32 mixed(u32 h) {
+  h = (h ^ h >> 16) * 0x7feb352du;
+  h = (h ^ h >> 15) * 0x846ca68bu;
+  return h ^ h >> 16;
+}
+
+// What decides whether a cap keeps a point: only where it is, whenever it came.
+static __device__ __forceinline__ u32 hash_of(u32 seed, const float* p) {
+  u32 h = mixed(seed + 0x9e3779b9u);
+  for (i32 axis = 0; axis < 3; ++axis) h = mixed(h ^ __float_as_uint(p[axis]));
+  return h;
+}
+
 KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   __shared__ u32 parts[THREADS / 32];
   const Points& points = job->points;
@@ -206,6 +229,8 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   u32* keys = global<u32>(job->keys);
   u32* lows = global<u32>(job->lows);
   u64* steps = global<u64>(job->steps);
+  u32* hashes = global<u32>(job->hashes);
+  const bool capped = job->cap > 0;
   __shared__ u32 own[COUNTED_TILES];
   const TileCounts tiles = start_counts(level, job->table, own);
   u32 inside = 0, nonfinite = 0;
@@ -225,6 +250,7 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
         }
         steps[i] = packed;
       }
+      if (capped) hashes[i] = hash_of(job->seed, found.p);
     } else if (!found.finite) {
       ++nonfinite;
     }
@@ -238,20 +264,23 @@ KERNEL(mark, VoxelJob, THREADS, BLOCKS) {
   if (threadIdx.x == 0 && nonfinite > 0) atomicAdd(&counts->nonfinite, nonfinite);
 }
 
-static __device__ __forceinline__ void clear_words(u64 address, i64 words) {
+static __device__ __forceinline__ void fill_words(u64 address, i64 words, u64 value) {
   u64* target = global<u64>(address);
-  for (i64 i = FIRST; i < words; i += STRIDE) target[i] = 0;
+  for (i64 i = FIRST; i < words; i += STRIDE) target[i] = value;
 }
 
-// Makes room for what the next kernels add to: the records, or the table of the next level.
+// Makes room for what the next kernels add to: the records and slots, or the table of the next
+// level.
 static __device__ __forceinline__ void clear_next(const VoxelJob* job, i32 number, u32 ranks) {
   if (number + 1 == MAX_LEVELS || number + 1 == job->level_count) {
-    clear_words(job->records, min(static_cast<i64>(ranks), job->rows) * job->record_words);
+    fill_words(job->records, min(static_cast<i64>(ranks), job->rows) * job->record_words, 0);
+    const i64 slots = min(static_cast<i64>(ranks), job->slot_rows) * job->cap;
+    fill_words(job->slots, (slots + 1) / 2, ~0ull);  // NO_HASH
     return;
   }
   const VoxelLevel& next = job->levels[number + 1];
   const u32 tiles = tiles_of(ranks << next.bits);
-  clear_words(next.blocks, static_cast<i64>(tiles) * WORDS_PER_TILE);
+  fill_words(next.blocks, static_cast<i64>(tiles) * WORDS_PER_TILE, 0);
   u32* sums = global<u32>(next.sums);
   for (i64 i = FIRST; i < tiles; i += STRIDE) sums[i] = 0;
 }
@@ -329,6 +358,56 @@ static __device__ __forceinline__ void refine(const VoxelJob* job, i32 number) {
 
 KERNEL(refine_1, VoxelJob, THREADS, BLOCKS) { refine(job, 1); }
 KERNEL(refine_2, VoxelJob, THREADS, BLOCKS) { refine(job, 2); }
+
+// ---- which points a cap keeps: those with the lowest hashes of their voxel
+
+// Slot k ends as number k of the hashes that enter, ascending, in whatever order they do: the
+// first keeps the lowest of all and hands on all others, each once; so does the next with those.
+static __device__ __forceinline__ void enter(u32* slots, i32 cap, u32 hash) {
+  if (load_relaxed(slots + cap - 1) <= hash) return;  // most, where many points share a voxel
+  for (i32 k = 0; k < cap; ++k) {
+    if (load_relaxed(slots + k) <= hash) continue;  // slots only fall
+    const u32 before = atomicMin(slots + k, hash);
+    if (before == NO_HASH) return;
+    hash = max(before, hash);
+  }
+}
+
+KERNEL(compete, VoxelJob, THREADS, BLOCKS) {
+  const VoxelLevel level = job->levels[job->level_count - 1];
+  const u32* keys = global<const u32>(job->keys);
+  const u32* hashes = global<const u32>(job->hashes);
+  u32* slots = global<u32>(job->slots);
+  const i64 rows = job->slot_rows;
+  const i32 cap = job->cap;
+  for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
+    if (keys[i] == OUTSIDE) continue;
+    const i64 rank = rank_of(level, keys[i]);
+    if (rank < rows) enter(slots + rank * cap, cap, hashes[i]);
+  }
+}
+
+KERNEL(drop, VoxelJob, THREADS, BLOCKS) {
+  __shared__ u32 parts[THREADS / 32];
+  const VoxelLevel level = job->levels[job->level_count - 1];
+  u32* keys = global<u32>(job->keys);
+  const u32* hashes = global<const u32>(job->hashes);
+  const u32* slots = global<const u32>(job->slots);
+  const i64 rows = job->slot_rows;
+  const i32 cap = job->cap;
+  u32 dropped = 0;
+  for (i64 i = FIRST; i < job->points.n; i += STRIDE) {
+    if (keys[i] == OUTSIDE) continue;
+    const i64 rank = rank_of(level, keys[i]);
+    if (rank >= rows || hashes[i] <= slots[rank * cap + cap - 1]) continue;
+    keys[i] = OUTSIDE;
+    ++dropped;
+  }
+  dropped = sum_of_block(dropped, parts);
+  if (threadIdx.x == 0 && dropped > 0) {
+    atomicAdd(&global<VoxelTotals>(job->counts)->over_cap, dropped);
+  }
+}
 
 // ---- values
 

@@ -4,17 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
-from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS
+from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS, MOTION
 from robocache_ros.backends.cuda.staging import Parcel
 from robocache_ros.backends.numpy_cells import slices
-from robocache_ros.codec.cloud import XYZ, Transform
+from robocache_ros.codec.cloud import SEGMENT_BITS, XYZ, Motion, Transform
 from robocache_ros.codec.layout import DATATYPES
 from robocache_ros.grid import Grid
 from robocache_ros.interop import DeviceArray
@@ -38,14 +38,30 @@ class _Field(NamedTuple):
 
 
 _UNMOVED = Transform(np.eye(3, dtype=np.float32), np.zeros(3, np.float32))  # is not applied
+_NOT_MOVED, _BY_TRANSFORM, _BY_MOTION = range(3)  # Moved
+_NO_MOTION = np.zeros((), MOTION).item()
 _ABSENT = _Field(0, True, 0, 0, 0, False)
+
+
+class _Motion(NamedTuple):
+    """A MOTION before it is known where the parcel lies."""
+
+    time: _Field
+    segments_at: int  # offset in the parcel
+    motion: Motion
+
+    def described(self, base: int) -> tuple[object, ...]:
+        """Return the MOTION, of a parcel that lies at `base`."""
+        last = float((len(self.motion.segments) << SEGMENT_BITS) - 1)
+        at = base + self.segments_at
+        return _described_field(self.time, base), at, self.motion.scale, self.motion.base, last
 
 
 class StagedClouds:
     """
     The first `limit` points of the clouds, end to end, with x, y, z and the `names` of fields.
 
-    Message bytes go as they are; of columns only those that are named.
+    Message bytes go as they are; of columns only those that are named, and the time of a motion.
     """
 
     def __init__(
@@ -73,18 +89,18 @@ class StagedClouds:
             parcel.add(self._table),
         )
         before = parcel.nbytes
-        self._fields = [
-            (self._add_columns if cloud.columns else self._add_message)(cloud, part)
-            for cloud, part in parts
-        ]
+        self._fields: list[list[_Field]] = []
+        self._motions: list[_Motion | None] = []
+        for cloud, part in parts:
+            self._add(cloud, part)
         check(parcel.nbytes - before, limits.max_message_bytes, 'bytes of points')
 
     def points(self, base: int, grid: Grid) -> tuple[object, ...]:
         """Return the POINTS of a job, of a parcel that lies at `base` on the device."""
-        for row, fields in enumerate(self._fields):
-            self._table[row] = [
-                (field.at + (0 if field.on_device else base), *field[2:]) for field in fields
-            ]
+        for row, (fields, motion) in enumerate(zip(self._fields, self._motions, strict=True)):
+            self._table[row] = [_described_field(field, base) for field in fields]
+            if motion is not None:
+                self._clouds['motion'][row] = motion.described(base)
         addresses = (base + offset for offset in self._at)
         cells = grid.dims, grid.origin32, grid.inv32
         return (*addresses, self.n, *cells, *self._table.shape, *self._plain())
@@ -102,28 +118,51 @@ class StagedClouds:
             (xyz['address'], xyz['point_stride'], True) if plain else ((0,) * 3, (0,) * 3, False)
         )
 
-    def _add_message(self, cloud: CloudView, part: slice) -> list[_Field]:
-        whole_rows, rest = divmod(part.stop - part.start - 1, cloud.width)
+    def _add(self, cloud: CloudView, part: slice) -> None:
+        present = [name for name in self._names if cloud.has(name)]
+        wanted = dict.fromkeys([*present, *([] if cloud.motion is None else [cloud.motion.field])])
+        places = {
+            name: self._add_constant(cloud.constants[name])
+            for name in wanted
+            if name in cloud.constants
+        }
+        rest = [name for name in wanted if name not in places]
+        add = self._add_columns if cloud.columns else self._add_message
+        places.update(add(cloud, part.stop - part.start, rest))
+        self._fields.append([places[name] if name in present else _ABSENT for name in self._names])
+        self._motions.append(
+            None if cloud.motion is None else self._add_motion(cloud.motion, places)
+        )
+
+    def _add_constant(self, value: float) -> _Field:
+        with np.errstate(over='ignore'):
+            at = self._parcel.add(np.array([value]).astype(np.float32))
+        return _Field(at, False, 0, 0, *_type(np.dtype(np.float32)))
+
+    def _add_motion(self, motion: Motion, places: Mapping[str, _Field]) -> _Motion:
+        matrices = motion.segments[:, :27].reshape(-1, 3, 3, 3)  # segment, matrix, row, column
+        rows = np.zeros((len(matrices), 3, 3, 4), np.float32)  # segment, row, matrix
+        rows[..., :3] = matrices.swapaxes(1, 2)
+        rows[:, :, :2, 3] = motion.segments[:, 27:].reshape(-1, 2, 3).swapaxes(1, 2)  # T0, dT
+        return _Motion(places[motion.field], self._parcel.add(rows), motion)
+
+    def _add_message(self, cloud: CloudView, n: int, names: Sequence[str]) -> dict[str, _Field]:
+        whole_rows, rest = divmod(n - 1, cloud.width)
         end = whole_rows * cloud.row_step + (rest + 1) * cloud.point_step
         at = self._parcel.add(cloud.data[:end])
         steps = cloud.point_step, cloud.row_step
-        return [
-            _Field(at + cloud.fields[name].offset, False, *steps, *_type(cloud.fields[name].dtype))
-            if cloud.has(name)
-            else _ABSENT
-            for name in self._names
-        ]
+        fields = {name: cloud.fields[name] for name in names}
+        return {
+            name: _Field(at + field.offset, False, *steps, *_type(field.dtype))
+            for name, field in fields.items()
+        }
 
-    def _add_columns(self, cloud: CloudView, part: slice) -> list[_Field]:
-        n = part.stop - part.start
-        columns = {name: cloud.columns[name] for name in self._names if cloud.has(name)}
+    def _add_columns(self, cloud: CloudView, n: int, names: Sequence[str]) -> dict[str, _Field]:
+        columns = {name: cloud.columns[name] for name in names}
         held = [values[:n] for values in columns.values() if not isinstance(values, DeviceArray)]
         rows = _rows_of(held)
         at = None if rows is None else self._parcel.add(rows) - _address(rows)
-        return [
-            self._add_column(columns[name], n, at) if name in columns else _ABSENT
-            for name in self._names
-        ]
+        return {name: self._add_column(values, n, at) for name, values in columns.items()}
 
     def _add_column(self, values: AnyArray | DeviceArray, n: int, rows_at: int | None) -> _Field:
         if isinstance(values, DeviceArray):  # read where it is
@@ -169,11 +208,17 @@ def _described(cloud: CloudView, part: slice) -> tuple[object, ...]:
     n = part.stop - part.start
     one_row = bool(cloud.columns) or cloud.row_step == cloud.width * cloud.point_step
     rotation, translation = cloud.transform or _UNMOVED
+    moved = _BY_MOTION if cloud.motion else _BY_TRANSFORM if cloud.transform else _NOT_MOVED
     return (
         *(part.start, part.stop, n if one_row else cloud.width, cloud.input_origin),
-        *(rotation.reshape(-1), translation),
-        *(any(cloud.input_origin), cloud.transform is not None),
+        *(_NO_MOTION, rotation.reshape(-1), translation),
+        *(any(cloud.input_origin), moved),
     )
+
+
+def _described_field(field: _Field, base: int) -> tuple[object, ...]:
+    """Return the FIELD, of a parcel that lies at `base`."""
+    return field.at + (0 if field.on_device else base), *field[2:]
 
 
 def _type(dtype: np.dtype[Any]) -> tuple[int, bool]:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,12 +56,23 @@ class CudaBackend:
     def voxelize_dense(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
-        """All voxels of the clouds as a dense grid."""
+        """All voxels of the clouds as a dense grid; with a cap per voxel, one of the host."""
+        if spec.max_points_per_voxel:
+            return self._voxelize_dense_capped(clouds, spec, out)
         if self._follows(_columns(clouds)) and out is None:
             memory = self._dense.fill_voxels(clouds, spec, self._leases.take)
             grid: FloatArray = self._device.view(memory, np.float32, dense_shape(spec), 0)
             return grid
         return self._dense.voxelize(clouds, spec, out)
+
+    def _voxelize_dense_capped(
+        self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None
+    ) -> FloatArray:
+        """From sparse voxels: which points count is known only after all were looked at."""
+        spec.check_dense()
+        self._follows(_columns(clouds))
+        voxels = self._voxels.voxelize(clouds, replace(spec, max_voxels=MAX_POINTS))
+        return numpy_voxels.densify(voxels, 'float32', out)
 
     def occupancy(
         self,

@@ -31,16 +31,27 @@ FIELD = _struct(
     ]
 )
 
+MOTION = _struct(
+    [
+        ('time', FIELD),
+        ('segments', 'u8'),
+        ('scale', 'f8'),
+        ('base', 'f8'),
+        ('last', 'f8'),
+    ]
+)
+
 CLOUD = _struct(
     [
         ('begin', 'i8'),
         ('end', 'i8'),
         ('width', 'i8'),
         ('origin', 'f8', 3),
+        ('motion', MOTION),
         ('rotation', 'f4', 9),
         ('translation', 'f4', 3),
         ('shifted', 'i4'),
-        ('transformed', 'i4'),
+        ('moved', 'i4'),
     ]
 )
 
@@ -65,6 +76,7 @@ POINTS = _struct(
 MAX_LEVELS = 3
 MAX_FIELDS = 13  # besides x, y, z
 MAX_COLUMNS = 4 * MAX_FIELDS + 5
+MAX_CAP = 32  # points of a voxel that a cap leaves
 
 VOXEL_LEVEL = _struct(
     [
@@ -101,6 +113,7 @@ VOXEL_TOTALS = _struct(
     [
         ('inside', 'u4'),
         ('nonfinite', 'u4'),
+        ('over_cap', 'u4'),
         ('ranks', 'u4', MAX_LEVELS),
         ('value_nonfinite', 'u4', MAX_FIELDS),
         ('sum_range', 'u4', MAX_FIELDS),
@@ -117,12 +130,17 @@ VOXEL_JOB = _struct(
         ('keys', 'u8'),
         ('lows', 'u8'),
         ('steps', 'u8'),
+        ('hashes', 'u8'),
+        ('slots', 'u8'),
         ('records', 'u8'),
         ('counts', 'u8'),
         ('totals', 'u8'),
         ('index', 'u8'),
         ('count', 'u8'),
         ('rows', 'i8'),
+        ('slot_rows', 'i8'),
+        ('cap', 'i4'),
+        ('seed', 'u4'),
         ('table', 'u4'),
         ('level_count', 'i4'),
         ('record_words', 'i4'),

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robocache_ros.backends.cuda.device import Clear, Launch, Memory
-from robocache_ros.backends.cuda.jobs import VOXEL_JOB, VOXEL_TOTALS
+from robocache_ros.backends.cuda.device import Clear, Launch, Memory, OverLimit
+from robocache_ros.backends.cuda.jobs import MAX_CAP, VOXEL_JOB, VOXEL_TOTALS
 from robocache_ros.backends.cuda.memory import Grown, Spans
 from robocache_ros.backends.cuda.voxel_record import describe_record
 from robocache_ros.backends.cuda.voxel_tables import Tables, levels_of
@@ -27,6 +27,7 @@ class Wanted(NamedTuple):
     resolutions: tuple[float, ...]  # of the fields of the spec
     points: int  # at most
     rows: int  # at most
+    voxels: int  # that a cap is for, at most: of all that are found, not of the rows only
 
 
 class VoxelPlan:
@@ -42,9 +43,13 @@ class VoxelPlan:
         self.wanted = wanted
         self._most_blocks = _BLOCKS_PER_MULTIPROCESSOR * multiprocessors
         self._jobs = np.zeros(1, VOXEL_JOB)
-        job, grid = self._jobs[0], wanted.spec.grid
+        job, spec, grid = self._jobs[0], wanted.spec, wanted.spec.grid
         job['corner'], job['size'], job['rows'] = grid.origin, grid.size, wanted.rows
-        describe_record(job, wanted.spec, wanted.resolutions)
+        self._cap = spec.max_points_per_voxel
+        if self._cap > MAX_CAP:
+            raise OverLimit(f'a cap of {self._cap} points a voxel, the device takes {MAX_CAP}')
+        job['cap'], job['seed'], job['slot_rows'] = self._cap, spec.seed, wanted.voxels
+        describe_record(job, spec, wanted.resolutions)
         spans = Spans()
         levels = levels_of(grid.cells, wanted.points, table_bits)
         tables = Tables.lay_out(spans, levels, VOXEL_TOTALS.itemsize)
@@ -53,6 +58,8 @@ class VoxelPlan:
             'keys': spans.add(4 * wanted.points),
             'lows': spans.add(4 * wanted.points if len(levels) > 1 else 0),
             'steps': spans.add(8 * wanted.points if job['centroid'] else 0),
+            'hashes': spans.add(4 * wanted.points if self._cap else 0),
+            'slots': spans.add(4 * self._cap * wanted.voxels),
         }
         base = scratch.at_least(spans.nbytes).address
         tables.describe(job, base)
@@ -75,7 +82,12 @@ class VoxelPlan:
             if number > 0:
                 steps.append(Launch(f'voxels.refine_{number}', over_points, _THREADS))
             blocks = min(level.tiles, self._most_blocks)
+            if level is tables.levels[-1]:  # clears the slots as well, a row for each voxel
+                blocks = max(blocks, self._blocks(self._cap * self.wanted.voxels))
             steps.append(Launch(f'voxels.spread_{number}', blocks, _THREADS))
+        if self._cap:
+            steps.append(Launch('voxels.compete', over_points, _THREADS))
+            steps.append(Launch('voxels.drop', over_points, _THREADS))
         steps.append(Launch('voxels.accumulate', over_points, _THREADS))
         steps.append(Launch('voxels.finish', self._blocks(self.wanted.rows), _THREADS))
         return tuple(steps)

@@ -117,17 +117,16 @@ class Voxelizer:
         self._staging.run(Program(base, plan.steps))
         found = np.frombuffer(totals.array, VOXEL_TOTALS, 1)[0]
         voxels = int(found['ranks'][plan.last_level])
-        capacity = results.capacity
-        if capacity < min(voxels, spec.max_voxels):
-            raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {capacity}')
-        m = min(voxels, capacity)
+        _check(voxels, spec, results.capacity, plan.wanted.voxels)
+        m = min(voxels, results.capacity)
         return memory, m, _stats_of(found, clouds, spec, staged.n, voxels - m)
 
     def _plan_of(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, points: int, rows: int
     ) -> VoxelPlan:
         resolutions = tuple(resolution_of(name, clouds, spec) for name in spec.fields)
-        wanted = Wanted(spec, resolutions, points, rows)
+        voxels = min(points, spec.grid.cells, self._staging.limits.max_voxels)
+        wanted = Wanted(spec, resolutions, points, rows, voxels)
         if self._plan is None or self._plan.wanted != wanted:
             self._plan = None  # it does not hold any more, even if the next one cannot be made
             self._plan = VoxelPlan(
@@ -136,19 +135,29 @@ class Voxelizer:
         return self._plan
 
 
+def _check(voxels: int, spec: VoxelSpec, rows: int, capped: int) -> None:
+    """Raise OverLimit if there was no room for the voxels asked for, or to cap all of them."""
+    room = min(rows, capped) if spec.max_points_per_voxel else rows
+    if rows < min(voxels, spec.max_voxels) or (spec.max_points_per_voxel and capped < voxels):
+        raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {room}')
+
+
 def _stats_of(
     found: Any, clouds: Sequence[CloudView], spec: VoxelSpec, looked_at: int, voxels_left: int
 ) -> PointStats:
     total = sum(cloud.n for cloud in clouds)
-    used, nonfinite = int(found['inside']), int(found['nonfinite'])
+    inside, nonfinite, over_cap = (
+        int(found[name]) for name in ('inside', 'nonfinite', 'over_cap')
+    )
     # Two channels may leave out the same value: it counts once.
     out_of_range = map(max, found['sum_range'].tolist(), found['extreme_range'].tolist())
     return PointStats(
         points=total,
-        used=used,
+        used=inside - over_cap,
         nonfinite=nonfinite,
-        out_of_range=looked_at - used - nonfinite,
+        out_of_range=looked_at - inside - nonfinite,
         over_limit=total - looked_at,
+        over_cap=over_cap,
         voxels_over_limit=voxels_left,
         value_nonfinite=sum(found['value_nonfinite'].tolist()),
         value_range=sum(out_of_range),

@@ -20,6 +20,10 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) alignas(n)
 
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+
 namespace shim {
 
 using Where = std::source_location;
