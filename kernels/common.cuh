@@ -55,7 +55,7 @@ typedef unsigned long long u64;
 template <class T>
 static __device__ __forceinline__ T* global(u64 address) {
 #ifdef ROBOCACHE_SHIM
-  return global<T>(address);
+  return reinterpret_cast<T*>(address);
 #else
   return static_cast<T*>(__cvta_global_to_generic(address));
 #endif
