@@ -105,10 +105,10 @@ def dense(name: str, n: int, shape: str, what: str) -> Case:
             found['plain'] = partial(gpu_peers.plain_mean, cupy, plain, p, v, *box)
             found['cupy'] = partial(gpu_peers.cupy_mean, cupy, p, v, *box)
         elif what == 'count':
-            found['plain'] = partial(gpu_peers.plain_count, cupy, plain, p, *box)
+            found['plain'] = partial(gpu_peers.plain_grid, cupy, plain, 'count', p, *box)
             found['cupy'] = partial(gpu_peers.cupy_count, cupy, p, *box)
         else:
-            found['plain'] = partial(gpu_peers.plain_occupancy, cupy, plain, p, *box)
+            found['plain'] = partial(gpu_peers.plain_grid, cupy, plain, 'occupancy', p, *box)
         if torch is not None and what in ('mean', 'count'):
             tensors = torch.from_numpy(points).cuda(), torch.from_numpy(values).cuda()
             if what == 'mean':

@@ -68,21 +68,12 @@ def _scalars(cupy: Any, low: float, size: float, dims: int) -> tuple[Any, Any, A
     return cupy.float32(low), cupy.float32(size), cupy.int32(dims)
 
 
-def plain_count(cupy, kernels, points, low, size, dims):
-    """Points per cell, int32 [dims, dims, dims], of float32 [N, 3]."""
+def plain_grid(cupy, kernels, what, points, low, size, dims):
+    """`count` or `occupancy` of each cell, int32 [dims, dims, dims], of float32 [N, 3]."""
     grid = cupy.zeros((dims, dims, dims), cupy.int32)
     n = len(points)
     scalars = _scalars(cupy, low, size, dims)
-    _launch(kernels.get_function('count'), n, points, cupy.int32(n), *scalars, grid)
-    return grid
-
-
-def plain_occupancy(cupy, kernels, points, low, size, dims):
-    """1 for each cell with a point, int32 [dims, dims, dims]."""
-    grid = cupy.zeros((dims, dims, dims), cupy.int32)
-    n = len(points)
-    scalars = _scalars(cupy, low, size, dims)
-    _launch(kernels.get_function('occupancy'), n, points, cupy.int32(n), *scalars, grid)
+    _launch(kernels.get_function(what), n, points, cupy.int32(n), *scalars, grid)
     return grid
 
 

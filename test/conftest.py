@@ -1,18 +1,23 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Without hypothesis, tests that need it are skipped, and the others in their files are not.
+What holds for all folders of tests.
 
-A machine with a GPU may have nothing but numpy, cupy and pytest.
+Tests of the core and of the kernels find each other's helpers. Without hypothesis, tests that need
+it are skipped, and the others in their files are not: a machine with a GPU may have nothing but
+numpy, cupy and pytest.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+sys.path += [str(Path(__file__).resolve().parent / folder) for folder in ('core', 'kernels')]
 
 
 class _Anything(ModuleType):

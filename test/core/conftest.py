@@ -18,11 +18,10 @@ Fixtures:
 
 from __future__ import annotations
 
-import sys
 import threading
-from pathlib import Path
 
 import pytest
+from devices import DEADLINE_SEC, marks_of_a_gpu
 from voxel_oracle import CHANNELS, spec_of
 
 from robocache_ros import api
@@ -32,10 +31,6 @@ from robocache_ros.backends.cuda.device import Limits
 from robocache_ros.backends.cuda.opening import open_cuda
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.codec.cloud import CloudView
-
-sys.path.append(str(Path(__file__).resolve().parent.parent / 'kernels'))
-
-from devices import DEADLINE_SEC, marks_of_a_gpu
 
 LIMITS = Limits(max_points=2**21, deadline_sec=DEADLINE_SEC)
 

@@ -32,7 +32,7 @@ STATISTICS = ('count', 'centroid', 'mean_v', 'min_v', 'max_v', 'sum_v')
 SEC = 1_000_000_000
 
 
-def _scan(n=N, seed=1, spread=9.0):
+def scan(n=N, seed=1, spread=9.0):
     """Points in and around a grid of 0 .. 8 m, some not finite, with a value v."""
     rng = np.random.default_rng(seed)
     xyz = rng.uniform(-0.5, spread, (n, 3)).astype(np.float32)
@@ -48,19 +48,19 @@ def _message():
     return decode_cloud(cloud_message(points, width=N // 2, padding=3))
 
 
-def _spec(size=1.0, end=8.0, channels=STATISTICS, max_voxels=10_000):
+def spec(size=1.0, end=8.0, channels=STATISTICS, max_voxels=10_000):
     grid = Grid.from_range(size, [0, 0, 0, end, end, end])
     return VoxelSpec(grid, tuple(map(Channel.parse, channels)), MAX_POINTS, max_voxels, {})
 
 
-def _image(encoding, height=20, width=70):
+def image(encoding, height=20, width=70):
     stored = ENCODINGS[encoding]
     step = width * len(stored.order) * np.dtype(stored.code).itemsize + 3
     data = np.random.default_rng(2).integers(0, 120, height * step, np.uint8)
     return ImageView(data, height, width, step, encoding, False)
 
 
-def _streams():
+def streams():
     rng = np.random.default_rng(3)
     times = np.sort(rng.choice(SEC, (2, 40), replace=False), axis=1).astype(np.int64)
     quaternions = rng.normal(size=(2, 40, 4)).astype(np.float32)
@@ -80,14 +80,14 @@ def _wide():
     """A stream of rows that are no multiple of 16 bytes."""
     rng = np.random.default_rng(5)
     values = rng.normal(size=(2, 20, 5)).astype(np.float32)
-    return Stream(_streams()[0].times[:, :20], values, 'linear', dtype='float32')
+    return Stream(streams()[0].times[:, :20], values, 'linear', dtype='float32')
 
 
-def _on_device(backend, streams):
+def _on_device(backend, given):
     """Streams whose values a kernel reads where they are; NumPy takes them as they come."""
     if isinstance(backend, NumpyBackend):
-        return streams
-    return [_located(stream) for stream in streams]
+        return given
+    return [_located(stream) for stream in given]
 
 
 def _located(stream):
@@ -99,44 +99,44 @@ def _located(stream):
     return stream._replace(values=DeviceArray(*place, 0, stored, stored.copy), dtype=dtype)
 
 
-def _targets(count=6):
+def targets(count=6):
     return np.sort(np.random.default_rng(4).integers(0, SEC, (2, count)), axis=1)
 
 
 def _images(backend):
     kinds = (('mono16', 'mono'), ('rgb8', 'rgb'), ('bayer_rggb8', 'mono'), ('32FC1', 'mono'))
-    return [backend.image_grid(_image(encoding), 3, 4, channels) for encoding, channels in kinds]
+    return [backend.image_grid(image(encoding), 3, 4, channels) for encoding, channels in kinds]
 
 
 OPERATIONS = {
     'sparse voxels': lambda backend: [
-        backend.voxelize([_scan()], _spec()),
-        backend.voxelize([_message()], _spec(channels=('count', 'occupancy', 'centroid'))),
-        backend.voxelize([_scan(), _scan(200, 2)], _spec(max_voxels=50)),
+        backend.voxelize([scan()], spec()),
+        backend.voxelize([_message()], spec(channels=('count', 'occupancy', 'centroid'))),
+        backend.voxelize([scan(), scan(200, 2)], spec(max_voxels=50)),
     ],
     'sparse voxels of a vast box': lambda backend: [
-        backend.voxelize([_scan()], _spec(2**-8)),
-        backend.voxelize([_scan(spread=900.0)], _spec(0.25, 1000.0)),
+        backend.voxelize([scan()], spec(2**-8)),
+        backend.voxelize([scan(spread=900.0)], spec(0.25, 1000.0)),
     ],
     'points in one voxel': lambda backend: [
-        backend.voxelize([_scan(spread=0.0)], _spec(16.0, 16.0, ('count', 'mean_v', 'max_v')))
+        backend.voxelize([scan(spread=0.0)], spec(16.0, 16.0, ('count', 'mean_v', 'max_v')))
     ],
     'dense grids': lambda backend: [
-        backend.voxelize_dense([_scan()], _spec(channels=('count',))),
-        backend.voxelize_dense([_scan(), _message()], _spec(0.5)),
-        backend.voxelize_dense([_scan()], _spec(0.5, channels=('count', 'occupancy', 'min_v'))),
+        backend.voxelize_dense([scan()], spec(channels=('count',))),
+        backend.voxelize_dense([scan(), _message()], spec(0.5)),
+        backend.voxelize_dense([scan()], spec(0.5, channels=('count', 'occupancy', 'min_v'))),
     ],
     'occupancy': lambda backend: [
-        backend.occupancy([_scan()], _spec().grid, packed=packed) for packed in (False, True)
+        backend.occupancy([scan()], spec().grid, packed=packed) for packed in (False, True)
     ],
     'fusion': lambda backend: [
-        backend.fuse(_streams(), _targets()),
-        backend.fuse(_streams()[:2], _targets(), out_dtype='bfloat16'),
-        *(backend.resample(stream, _targets(2)) for stream in _streams()),
+        backend.fuse(streams(), targets()),
+        backend.fuse(streams()[:2], targets(), out_dtype='bfloat16'),
+        *(backend.resample(stream, targets(2)) for stream in streams()),
     ],
     'fusion of values on the device': lambda backend: [
-        backend.fuse(_on_device(backend, _streams()), _targets()),
-        backend.fuse(_on_device(backend, [_wide()]), _targets()),
+        backend.fuse(_on_device(backend, streams()), targets()),
+        backend.fuse(_on_device(backend, [_wide()]), targets()),
     ],
     'images': _images,
 }

@@ -54,7 +54,9 @@ BANNED = re.compile(
 )
 
 # What asks at run time whether an address is of shared memory: its kind is not said.
-GENERIC_ATOMIC = re.compile(r'^\s*(?:@\S+ )?(?:atom|red)\.(?!global|shared)', re.MULTILINE)
+GENERIC_ATOMIC = re.compile(
+    r'^\s*(?:@\S+ )?(?:atom|red)\.(?!\S*\b(?:global|shared)\b)', re.MULTILINE
+)
 
 
 @pytest.fixture(scope='module')

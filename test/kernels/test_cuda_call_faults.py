@@ -13,8 +13,9 @@ import gc
 
 import pytest
 from cpu_device import CpuDevice
+from fake_cuda import Clock
 from fake_cupy import FakeCupy
-from operations import _image, _scan, _spec, _streams, _targets
+from operations import image, scan, spec, streams, targets
 
 from robocache_ros.backends import abandoned
 from robocache_ros.backends.comparison import same_bits
@@ -29,11 +30,11 @@ LIMITS = Limits(2000, 2000, deadline_sec=0.02)
 
 # The same three times, as it is queued, recorded and replayed, then a larger one.
 CALLS = {
-    'voxelize': (lambda on, n: on.voxelize([_scan(n)], _spec(2.0)), (40, 40, 40, 1200)),
-    'voxelize_dense': (lambda on, n: on.voxelize_dense([_scan(n)], _spec(2.0)), (40, 40, 40, 90)),
-    'occupancy': (lambda on, n: on.occupancy([_scan(n)], _spec().grid), (40, 40, 40, 1200)),
-    'image_grid': (lambda on, h: on.image_grid(_image('rgb8', h), 3, 4, 'rgb'), (8, 8, 8, 24)),
-    'fuse': (lambda on, t: on.fuse(_streams(), _targets(t)), (2, 2, 2, 9)),
+    'voxelize': (lambda on, n: on.voxelize([scan(n)], spec(2.0)), (40, 40, 40, 1200)),
+    'voxelize_dense': (lambda on, n: on.voxelize_dense([scan(n)], spec(2.0)), (40, 40, 40, 90)),
+    'occupancy': (lambda on, n: on.occupancy([scan(n)], spec().grid), (40, 40, 40, 1200)),
+    'image_grid': (lambda on, h: on.image_grid(image('rgb8', h), 3, 4, 'rgb'), (8, 8, 8, 24)),
+    'fuse': (lambda on, t: on.fuse(streams(), targets(t)), (2, 2, 2, 9)),
 }
 
 
@@ -42,15 +43,6 @@ def wanted(op):
     """Return what NumPy makes of the calls of an operation."""
     call, sizes = CALLS[op]
     return [call(NumpyBackend(), size) for size in sizes]
-
-
-class Clock:
-    """Seconds that pass when the test says so."""
-
-    now_sec = 0.0
-
-    def __call__(self):
-        return self.now_sec
 
 
 @pytest.fixture

@@ -528,7 +528,7 @@ def test_probe_makes_no_context(fake):
     ('options', 'device_id', 'sentence'),
     [
         ({'driver': 0}, 0, 'no NVIDIA driver: install one'),
-        ({'devices': 0}, 0, 'no GPU with device_id 0: there are 0 GPUs'),
+        ({'devices': 0}, 0, 'the driver sees no GPU'),
         ({'devices': 1}, 1, 'no GPU with device_id 1: there is one GPU, device_id 0'),
         ({'devices': 2}, -1, 'no GPU with device_id -1: there are 2 GPUs, from 0 on'),
         ({'capability': (7, 0)}, 0, 'compute capability 7.0, and the kernels need 7.5'),
@@ -586,7 +586,7 @@ def test_wheels_of_both_cudas_have_nvrtc_in_folders_of_their_own(monkeypatch, tm
 @pytest.mark.parametrize(
     ('error', 'sentence'),
     [
-        (ModuleNotFoundError('no', name='cupy'), r'not installed: pip install robocache_ros\[cu'),
+        (ModuleNotFoundError('no', name='cupy'), 'not installed: pip install cupy-cuda12x'),
         (ModuleNotFoundError('no module numpy', name='numpy'), 'CuPy does not import: no module'),
         (ImportError('numpy ABI\nmore'), 'is installed, but does not import: numpy ABI$'),
     ],

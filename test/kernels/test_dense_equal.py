@@ -6,17 +6,12 @@ from __future__ import annotations
 
 import dataclasses
 import mmap
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from codec_messages import cloud as message
 from cpu_device import CpuDevice
 from devices import EVERY, Gpu
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
-
-from codec_messages import cloud as message
 from voxel_oracle import CHANNELS, cloud, spec_of, unit_grid
 
 from robocache_ros.backends.cuda import dense_plan
@@ -347,6 +342,15 @@ def test_a_grid_may_stay_in_memory_of_the_device(device, grids):
         right = NumpyBackend().occupancy([scan(700)], spec.grid, packed=packed)
         assert found.tobytes() == right.tobytes()
     assert all(step.kernel != 'dense.copy' for step in device.launches())
+
+
+@pytest.mark.parametrize('channels', [['count'], ['count', 'mean_v', 'max_v']], ids=len)
+def test_all_bytes_that_are_copied_to_the_host_have_been_written(channels):
+    grids = made(CpuDevice())
+    assert_equal(grids, [scan(500)], spec_of(grid_of((33, 9, 2)), channels))
+    nbytes = 33 * 9 * 2 * 4 * len(channels)
+    assert nbytes % 16 == 8
+    assert not grids._grid.at_least(1).array[nbytes : nbytes + 8].any()  # poison, if not
 
 
 # ---- programs

@@ -6,15 +6,11 @@ from __future__ import annotations
 
 import random
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cpu_device import CpuDevice
 from faulty_device import FaultyDevice
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
-
 from other_arrays import CUPY, GpuArray, gpu
 
 from robocache_ros import Stream, api, fuse, occupancy, resample, voxelize

@@ -48,8 +48,9 @@ def load_nvrtc() -> Any:
             nvrtc.getVersion()
         except RuntimeError as error:
             raise BackendUnavailable(
-                'NVRTC, the compiler of the kernels, is missing: install a CUDA toolkit, or '
-                f'nvidia-cuda-nvrtc-cu12 (-cu13) with pip. CuPy says: {_first_line(error)}'
+                'NVRTC, the compiler of the kernels, is missing: install a CUDA toolkit, or with '
+                'pip nvidia-cuda-nvrtc-cu12, or nvidia-cuda-nvrtc for CUDA 13. CuPy says: '
+                f'{_first_line(error)}'
             ) from error
     return nvrtc
 

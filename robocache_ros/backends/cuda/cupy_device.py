@@ -53,6 +53,8 @@ def probe(device_id: int) -> None:
     """Look whether this process can use GPU `device_id`; BackendUnavailable says why not."""
     cupy = _import_cupy()
     count = _device_count(cupy)
+    if count == 0:
+        raise BackendUnavailable('the driver sees no GPU (in a container: --gpus all)')
     if not 0 <= device_id < count:
         known = 'is one GPU, device_id 0' if count == 1 else f'are {count} GPUs, from 0 on'
         raise BackendUnavailable(f'there is no GPU with device_id {device_id}: there {known}')
@@ -71,8 +73,8 @@ def _import_cupy() -> Any:
     except ModuleNotFoundError as error:
         if error.name == 'cupy':
             raise BackendUnavailable(
-                'CuPy is not installed: pip install robocache_ros[cuda12] (or [cuda13], for '
-                'drivers of CUDA 13)'
+                'CuPy is not installed: pip install cupy-cuda12x nvidia-cuda-nvrtc-cu12 (for '
+                'drivers of CUDA 13: cupy-cuda13x nvidia-cuda-nvrtc)'
             ) from error
         raise BackendUnavailable(f'CuPy does not import: {error}') from error
     except (ImportError, RuntimeError) as error:  # built for another NumPy, libraries missing

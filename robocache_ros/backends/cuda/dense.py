@@ -12,6 +12,7 @@ import numpy as np
 
 from robocache_ros.backends.cuda.clouds import StagedClouds, check
 from robocache_ros.backends.cuda.dense_plan import (
+    COPIED_AT_ONCE,
     LEAST_POINTS,
     DensePlan,
     Steps,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
 WINDOW_BYTES = 64 * 2**20  # of pinned memory; larger grids come to the host in parts
-_COPIED_AT_ONCE = 16  # bytes
 
 
 class DenseGrids:
@@ -87,7 +87,7 @@ class DenseGrids:
         parcel = Parcel(plan.job())
         staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, self._staging.limits)
         base = self._staging.reserve(parcel)
-        memory = place(padded(plan.nbytes, _COPIED_AT_ONCE))
+        memory = place(plan.padded_nbytes)
         parcel.job['points'] = staged.points(base, spec.grid)
         parcel.job['grid'] = memory.address
         self._run(parcel, base, plan.steps(memory.address), memory, out)
@@ -114,7 +114,7 @@ class DenseGrids:
         out: AnyArray | None = None,
     ) -> M:
         """Write what `occupancy` gives, of `occupancy_shape`, to memory of the device."""
-        nbytes = padded(math.prod(occupancy_shape(grid, packed)), _COPIED_AT_ONCE)
+        nbytes = padded(math.prod(occupancy_shape(grid, packed)), COPIED_AT_ONCE)
         parcel = Parcel(blank_jobs(grid))
         staged = StagedClouds(parcel, clouds, (), max_points, self._staging.limits)
         base = self._staging.reserve(parcel)
@@ -137,13 +137,13 @@ class DenseGrids:
         target = out.reshape(-1).view(np.uint8)
         for begin in range(0, len(target), self._window_bytes):
             part = target[begin : begin + self._window_bytes]
-            copied = padded(len(part), _COPIED_AT_ONCE)
+            copied = padded(len(part), COPIED_AT_ONCE)
             window = self._window.at_least(copied)
             job = parcel.job
             job['copy_from'], job['copy_to'] = memory.address + begin, window.address
             job['copy_bytes'] = copied
             self._staging.send(parcel)
-            copy = over(self._staging.device, copied // _COPIED_AT_ONCE, 'dense.copy')
+            copy = over(self._staging.device, copied // COPIED_AT_ONCE, 'dense.copy')
             self._staging.run(Program(base, (*steps, copy)))
             part[:] = window.array[: len(part)]
             parcel, steps = Parcel(DENSE_JOB), ()  # the grid is made: for more of it a job will do

@@ -12,13 +12,14 @@ import numpy as np
 from robocache_ros.backends.cuda.dense_words import Shares, Words
 from robocache_ros.backends.cuda.device import Clear, Device, Launch, Memory
 from robocache_ros.backends.cuda.jobs import DENSE_JOB
-from robocache_ros.backends.cuda.memory import Grown, Spans, bucket
+from robocache_ros.backends.cuda.memory import Grown, Spans, bucket, padded
 from robocache_ros.grid import Grid, VoxelSpec
 from robocache_ros.samples import AnyArray
 
 Steps = tuple[Launch | Clear, ...]
 
 LEAST_POINTS = 1024  # of a bucket
+COPIED_AT_ONCE = 16  # bytes of a grid
 _EXACT_FLOATS = 2**24  # a float32 counts so far one by one
 _THREADS = 256
 _BLOCKS_PER_MULTIPROCESSOR = 8
@@ -47,6 +48,7 @@ class DensePlan:
     def __init__(self, wanted: Wanted, scratch: Grown[Memory], device: Device) -> None:
         self.wanted = wanted
         self.nbytes = 4 * math.prod(dense_shape(wanted.spec))
+        self.padded_nbytes = padded(self.nbytes, COPIED_AT_ONCE)
         self._device = device
         self._jobs = blank_jobs(wanted.spec.grid)
         self._reduced = wanted.spec.columns != ('count',)
@@ -57,11 +59,12 @@ class DensePlan:
         return self._jobs.copy()
 
     def steps(self, grid: int) -> Steps:
-        """Return the steps that fill the grid at an address."""
+        """Return the steps that fill the grid at an address, and clear what rounds up its size."""
         if self._reduced:
-            return self._reduction
+            rest = self.padded_nbytes - self.nbytes
+            return (*((Clear(grid + self.nbytes, rest),) if rest else ()), *self._reduction)
         points = self.wanted.points
-        clear = Clear(grid, self.nbytes)
+        clear = Clear(grid, self.padded_nbytes)
         if points <= _EXACT_FLOATS:
             return clear, over(self._device, points, 'dense.count')
         count = over(self._device, points, 'dense.count_integers')

@@ -91,8 +91,9 @@ class Staging:
                 if end - sent >= CHUNK_BYTES:
                     self.device.send(host, sent, end - sent, base + sent)
                     sent = end
-        if parcel.nbytes > sent:
-            self.device.send(host, sent, parcel.nbytes - sent, base + sent)
+        end = padded(parcel.nbytes, _ALIGNMENT)  # kernels read the last bytes as whole words
+        if end > sent:
+            self.device.send(host, sent, end - sent, base + sent)
 
     def run(self, program: Program) -> None:
         """Run a program on the parcel that was sent last, and wait for its end."""
