@@ -9,6 +9,7 @@ Small calls that go through every kernel, for devices that are slow.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
 from codec_messages import cloud as cloud_message
+from deskew_oracle import SEGMENT_NS, some_motion
 
 from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
@@ -48,9 +50,19 @@ def _message():
     return decode_cloud(cloud_message(points, width=N // 2, padding=3))
 
 
+def _moving(cloud, field):
+    """The same, each point by its own time, and all of one age."""
+    by = some_motion(3, field=field, scale=SEGMENT_NS / 100)
+    return replace(cloud, motion=by, constants={'age': 0.25})
+
+
 def spec(size=1.0, end=8.0, channels=STATISTICS, max_voxels=10_000):
     grid = Grid.from_range(size, [0, 0, 0, end, end, end])
     return VoxelSpec(grid, tuple(map(Channel.parse, channels)), MAX_POINTS, max_voxels, {})
+
+
+def _capped(most):
+    return replace(spec(4.0), max_points_per_voxel=most, seed=7)
 
 
 def image(encoding, height=20, width=70):
@@ -120,6 +132,20 @@ OPERATIONS = {
     ],
     'points in one voxel': lambda backend: [
         backend.voxelize([scan(spread=0.0)], spec(16.0, 16.0, ('count', 'mean_v', 'max_v')))
+    ],
+    'points that move': lambda backend: [
+        backend.voxelize(
+            [_moving(scan(), 'v'), scan(100, 2)], spec(channels=('count', 'max_age'))
+        ),
+        backend.voxelize_dense(
+            [_moving(_message(), 'intensity')], spec(channels=('count', 'sum_age', 'centroid'))
+        ),
+        backend.voxelize_dense([_moving(scan(), 'v')], spec(channels=('count',))),
+        backend.occupancy([_moving(scan(), 'v')], spec().grid),
+    ],
+    'sparse voxels with a cap': lambda backend: [
+        backend.voxelize([scan(), _moving(scan(200, 2), 'v')], _capped(2)),
+        backend.voxelize([scan(spread=0.0)], _capped(32)),
     ],
     'dense grids': lambda backend: [
         backend.voxelize_dense([scan()], spec(channels=('count',))),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cpu_device import ORDERS
+from cpu_device import ORDERS, POISON
 from devices import EACH_KIND, EVERY, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +24,7 @@ from deskew_oracle import some_motion
 from robocache_ros.backends import numpy_cap
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.device import Limits, OverLimit
+from robocache_ros.backends.cuda.memory import padded
 from robocache_ros.backends.cuda.staging import Staging
 from robocache_ros.backends.cuda.voxels import Voxelizer
 from robocache_ros.backends.numpy_backend import NumpyBackend
@@ -218,6 +219,16 @@ def test_more_than_the_device_takes_is_refused_with_a_sentence(made):
     check(made(max_voxels=filled), [cloud], spec)
     with pytest.raises(OverLimit, match=f'{filled} voxels, the device takes'):
         made(max_voxels=filled - 1).voxelize([cloud], spec)
+
+
+def test_voxels_that_there_is_no_room_for_leave_the_memory_behind_it_alone():
+    kernels = voxelizer('shuffled', max_voxels=100)
+    with pytest.raises(OverLimit, match='voxels, the device takes 100'):
+        kernels.voxelize([as_message(scan(900))], capped(8, grid=FINE))
+    scratch, job = kernels._scratch.at_least(1), kernels._plan.job()[0]
+    end = int(job['slots']) - scratch.address + padded(4 * 8 * 100)
+    assert end < scratch.nbytes
+    assert (scratch.array[end:] == POISON).all()
 
 
 @pytest.mark.parametrize('channels', [('count',), CHANNELS], ids=len)
