@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import bench_gpu_peers as gpu_peers
 import bench_inputs as inputs
+import bench_motion as motion
 import bench_peers as peers
 import numpy as np
 
@@ -32,6 +33,7 @@ LOW, SIZE, DIMS = -25.6, 0.4, 128
 SPARSE_SIZE = 0.1
 SPARSE_RANGE = (-52.0, -52.0, -13.0, 52.0, 52.0, 13.0)
 FEATURES = 'abcd'
+CAP = 8  # points of a voxel
 
 
 class Case(NamedTuple):
@@ -59,6 +61,8 @@ def all_cases(n: int = 500_000, only: str = '') -> Iterator[Case]:
         yield from _wanted(only, f'occupancy_bits_{shape}', dense, n, shape, 'bits')
         yield from _wanted(only, f'mean4_{shape}', dense, n, shape, 'mean')
         yield from _wanted(only, f'sparse_{shape}', sparse, n, shape)
+        yield from _wanted(only, f'sparse_cap_{shape}', sparse, n, shape, CAP)
+    yield from _wanted(only, 'deskew_count', deskewed, n)
     yield from _wanted(only, 'fusion_b4_bfloat16', fusion, 'bfloat16')
     yield from _wanted(only, 'fusion_b4_float32', fusion, 'float32')
     yield from _wanted(only, 'image_480p', image, 480, 640)
@@ -123,14 +127,38 @@ def dense(name: str, n: int, shape: str, what: str) -> Case:
     return Case(name, note, nbytes, targets[what], resident, call, None, others)
 
 
-def sparse(name: str, n: int, shape: str) -> Case:
-    """Occupied voxels of 0.1 m with count and centroid, in canonical order."""
+def deskewed(name: str, n: int) -> Case:
+    """A sweep of a robot that turns and drives, from the bytes of a message: count."""
+    sweep = motion.Sweep(*motion.scan(n, 25.0, 20.0))
+    high = LOW + DIMS * SIZE
+    grid = Grid.from_range(SIZE, (LOW, LOW, LOW, high, high, high))
+    spec = VoxelSpec(grid, (Channel.parse('count'),))
+    cloud = sweep.ours()
+
+    def resident(staging: Staging) -> Callable[[], Any]:
+        grids, held = DenseGrids(staging), Grown(staging.device.allocate)
+        return partial(grids.fill_voxels, [cloud], spec, held.at_least)
+
+    def through(backend: Any) -> Callable[[], Any]:
+        return lambda: backend.voxelize_dense([sweep.ours()], spec)
+
+    note = (
+        f'{n} points of {cloud.point_step} bytes, ring, each moved by its own time, into '
+        f'{DIMS}^3 cells, clearing included. message: poses to a grid on the host'
+    )
+    nbytes = cloud.point_step * n + 4 * grid.cells
+    return Case(name, note, nbytes, 9.0, resident, None, through, lambda *_: {})
+
+
+def sparse(name: str, n: int, shape: str, cap: int = 0) -> Case:
+    """Occupied voxels of 0.1 m with count and centroid, in canonical order; `cap` points each."""
     points = inputs.ring_scan(n) if shape == 'ring' else inputs.uniform(n, 12.8)
     values = inputs.features(n, 1)
     columns = inputs.columns(points, values)
     names = ('count', 'centroid')
     grid = Grid.from_range(SPARSE_SIZE, SPARSE_RANGE)
-    spec = VoxelSpec(grid, tuple(Channel.parse(each) for each in names), max_voxels=n)
+    parsed = tuple(Channel.parse(each) for each in names)
+    spec = VoxelSpec(grid, parsed, max_voxels=n, max_points_per_voxel=cap)
     cloud = as_cloud(columns)
     message = inputs.cloud_message(points, values)
     voxels = len(np.unique(np.floor(points / np.float32(SPARSE_SIZE)), axis=0))
@@ -147,6 +175,7 @@ def sparse(name: str, n: int, shape: str) -> Case:
             voxel_size=SPARSE_SIZE,
             point_cloud_range=SPARSE_RANGE,
             channels=names,
+            max_points_per_voxel=cap,
             backend='cuda',
         )
 
@@ -158,6 +187,8 @@ def sparse(name: str, n: int, shape: str) -> Case:
         return run
 
     def others(cupy: Any, plain: Any, torch: Any) -> dict[str, Callable[[], Any]]:
+        if cap:
+            return {}
         p, v = cupy.asarray(points), cupy.asarray(values)
         found = {'cupy': partial(gpu_peers.cupy_sparse, cupy, p, v, SPARSE_SIZE)}
         if torch is not None:
@@ -166,11 +197,16 @@ def sparse(name: str, n: int, shape: str) -> Case:
         return found
 
     note = (
-        f'{n} points, {shape}, 0.1 m: {voxels} voxels with count and centroid, lowest index '
-        'first. cupy and torch: also the mean intensity, sums in any order'
+        f'{n} points, {shape}, 0.1 m: {voxels} voxels with count and centroid, lowest index first'
+    )
+    note += (
+        f', of {cap} points each at most'
+        if cap
+        else '. cupy and torch: also the mean intensity, sums in any order'
     )
     nbytes = 12 * n + 24 * voxels
-    return Case(name, note, nbytes, 25.0, resident, call, through, others)
+    target = None if cap else 25.0
+    return Case(name, note, nbytes, target, resident, call, through, others)
 
 
 def fusion(name: str, dtype: str) -> Case:

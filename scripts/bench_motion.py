@@ -81,7 +81,7 @@ def _matrix(poses, at):
 
 def deskewed(name, found, n, order):
     """Points of one sweep, each moved by its own time."""
-    points, seconds = _scan(n)
+    points, seconds = scan(n)
     if order == 'rings':
         turn = np.arange(n).reshape(-1, inputs.BEAMS).T.ravel()
         points, seconds = points[turn], seconds[turn]
@@ -114,7 +114,7 @@ def merged_clouds(name, found, count, n):
     mounts = [
         Pose.of([1.0 - k, 0.5 * k, 0.2 * k, 0.02 * k, -0.01 * k, 0.8 * k]) for k in range(count)
     ]
-    sweeps = [Sweep(*_scan(n), mount=mount) for mount in mounts]
+    sweeps = [Sweep(*scan(n), mount=mount) for mount in mounts]
     note = f'{count} clouds of {n} points to voxels of {SIZE} m with their count'
     return Case(name, note, _merging(found, sweeps, ['count']))
 
@@ -122,7 +122,7 @@ def merged_clouds(name, found, count, n):
 def merged_sweeps(name, found, count, n):
     """The last sweeps of one sensor, moved to where they are at the end of the newest."""
     ends = [-SWEEP_SEC * k for k in range(count)]
-    sweeps = [Sweep(*_scan(n), end_sec=end, lag=-end) for end in ends]
+    sweeps = [Sweep(*scan(n), end_sec=end, lag=-end) for end in ends]
     impls = _merging(found, sweeps, ['count', 'max_time_lag'])
     note = (
         f'{count} sweeps of {n} points to voxels of {SIZE} m with their count (ours: and the '
@@ -131,10 +131,10 @@ def merged_sweeps(name, found, count, n):
     return Case(name, note, impls)
 
 
-def _scan(n):
+def scan(n, *walls):
     """Points in the order of their times, and these in seconds: a firing of all beams at once."""
     firing = np.arange(n) // inputs.BEAMS
-    return inputs.ring_scan(n), SWEEP_SEC * firing / firing[-1]
+    return inputs.ring_scan(n, *walls), SWEEP_SEC * firing / firing[-1]
 
 
 def _merging(found, sweeps, channels):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from cpu_device import CpuDevice
+from deskew_oracle import some_motion
 from faulty_device import FaultyDevice
 from other_arrays import CUPY, GpuArray, gpu
 
@@ -26,10 +27,14 @@ GRID = {'voxel_size': 0.5, 'point_cloud_range': [-2, -2, -2, 2, 2, 2]}
 CHANNELS = ['count', 'occupancy', 'centroid', 'mean_i', 'min_i', 'max_i', 'sum_i']
 ASKED = {**GRID, 'channels': CHANNELS, 'fields': ['i']}
 TURNED = [[0, -1, 0, 0.25], [1, 0, 0, 0], [0, 0, 1, -0.125], [0, 0, 0, 1]]
+DRIVEN = some_motion(3, field='i', scale=3e6)  # by the values of i, as if they were times
 CALLS = {
     'voxelize': lambda points: voxelize(points, **ASKED),
     'no channel but count': lambda points: voxelize(points[:, :3], **GRID),
     'transform': lambda points: voxelize(points, **ASKED, transform=TURNED),
+    'motion': lambda points: voxelize(points, **ASKED, motion=DRIVEN),
+    'motion, dense': lambda points: voxelize(points, **ASKED, motion=DRIVEN, dense=True),
+    'cap': lambda points: voxelize(points, **ASKED, max_points_per_voxel=3, seed=5),
     'few voxels': lambda points: voxelize(points, **ASKED, max_voxels=7),
     'dense': lambda points: voxelize(points, **ASKED, dense=True),
     'dense count': lambda points: voxelize(points, **GRID, dense=True),
