@@ -107,9 +107,10 @@ def _check_rviz():
 
 def _rviz(arguments, fqn, parameters):
     source = first_source('pointcloud2', parameters)
-    topic = Config.from_mapping(parameters).source(source).topic if source else 'lidar/points'
+    config = Config.from_mapping(parameters)
+    topic = config.source(source).topic if source else 'lidar/points'
     namespace = fqn.rpartition('/')[0]
-    frame = arguments['fixed_frame']
+    frame = arguments['fixed_frame'] or config.output_frame or config.base_frame
     sim_time = switch('use_sim_time', arguments['use_sim_time'])
     return Node(
         package='rviz2',

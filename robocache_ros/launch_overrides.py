@@ -22,6 +22,8 @@ ARGUMENTS = {
     'cloud_topic': 'topic of the first cloud source',
     'image_topic': 'topic of the first camera',
     'imu_topic': 'topic of the first IMU',
+    'odom_topic': 'topic of the first odometry',
+    'base_frame': 'frame of the robot, which the outputs are in; /tf tells where the sensors are',
     'backend': 'auto, numpy or cuda',
     'autostart': 'false: wait for a lifecycle manager',
     'use_sim_time': 'true: take the time from /clock',
@@ -29,7 +31,13 @@ ARGUMENTS = {
     'fixed_frame': 'frame that RViz shows; of the clouds, or one that /tf connects to it',
     'log_level': 'of the node: debug, info, warn, error or fatal',
 }
-TOPICS = {'cloud_topic': 'pointcloud2', 'image_topic': 'image', 'imu_topic': 'imu'}
+TOPICS = {
+    'cloud_topic': 'pointcloud2',
+    'image_topic': 'image',
+    'imu_topic': 'imu',
+    'odom_topic': 'odometry',
+}
+AS_THEY_ARE = ('trigger', 'backend', 'base_frame')
 SWITCHES = {'true': True, 'false': False}
 
 
@@ -45,7 +53,7 @@ def overrides(arguments: Mapping[str, str], parameters: Mapping[str, Any]) -> di
     values: dict[str, Any] = {}
     if 'sources' in given:
         values['sources'] = re.findall(r'[^\s,\[\]"\']+', given['sources'])
-    values.update({name: given[name] for name in ('trigger', 'backend') if name in given})
+    values.update({name: given[name] for name in AS_THEY_ARE if name in given})
     for name in ('autostart', 'use_sim_time'):
         if name in given:
             values[name] = switch(name, given[name])

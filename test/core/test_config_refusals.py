@@ -11,6 +11,7 @@ from robocache_ros.config import Config, ConfigError
 NAN, INF = float('nan'), float('inf')
 REAR = {'sources': ['lidar', 'rear'], 'rear.type': 'pointcloud2'}
 JOINTS = {'sources': ['lidar', 'joints'], 'joints.joints': ['a']}
+ODOM = {'sources': ['lidar', 'imu', 'odom'], 'base_frame': 'base_link'}
 COARSE = {'voxels.point_cloud_range': [0, 0, 0, 8, 8, 4], 'voxels.voxel_size': 1.0}
 
 # (what is given, every text the sentence has to hold)
@@ -99,6 +100,79 @@ REFUSED = {
     'topic with dash': ({'lidar.topic': 'a-b'}, ['lidar.topic', "not 'a-b'"]),
     'frame with slash': ({'output_frame': '/base'}, ['output_frame', "not '/base'"]),
     'frame with blank': ({'output_frame': 'base link'}, ['output_frame', "not 'base link'"]),
+    # -- frames and motion
+    'base frame with slash': ({'base_frame': '/base'}, ['base_frame must be a frame', "'/base'"]),
+    'base frame is a number': ({'base_frame': 3}, ['base_frame must be a frame name', 'not 3']),
+    'fixed frame with blank': (
+        {**ODOM, 'deskew.fixed_frame': 'o dom'},
+        ['deskew.fixed_frame must be a frame name', "not 'o dom'"],
+    ),
+    'extrinsic in nothing': (
+        {'lidar.extrinsic': [0, 0, 1, 0, 0, 0]},
+        ['base_frame is missing: lidar.extrinsic need', 'base_link'],
+    ),
+    'motion of nothing': (
+        {'deskew.imu': 'imu', 'deskew.fixed_frame': 'odom'},
+        ['base_frame is missing: deskew.imu, deskew.fixed_frame need'],
+    ),
+    'extrinsic of five numbers': (
+        {**ODOM, 'lidar.extrinsic': [0.0] * 5},
+        ['lidar.extrinsic must be 6 numbers', 'or 7 numbers', 'not [0.0, 0.0, 0.0, 0.0, 0.0]'],
+    ),
+    'extrinsic of eight numbers': (
+        {**ODOM, 'lidar.extrinsic': [0.0] * 8},
+        ['6 numbers x', '7 numbers x'],
+    ),
+    'NaN extrinsic': (
+        {**ODOM, 'imu.extrinsic': [0, 0, NAN, 0, 0, 0]},
+        ['imu.extrinsic must be', 'nan'],
+    ),
+    'extrinsic beyond the earth': ({**ODOM, 'lidar.extrinsic': [1e7] + [0] * 5}, ['1000000']),
+    'extrinsic is a text': ({**ODOM, 'lidar.extrinsic': '0 0 1'}, ['lidar.extrinsic', "'0 0 1'"]),
+    'zero quaternion': (
+        {**ODOM, 'lidar.extrinsic': [1, 2, 3, 0, 0, 0, 0]},
+        ['lidar.extrinsic must end in a quaternion x, y, z, w of unit length', 'not [1'],
+    ),
+    'long quaternion': ({**ODOM, 'imu.extrinsic': [0] * 3 + [1, 1, 1, 0]}, ['unit length']),
+    'extrinsic of a camera': (
+        {'camera.extrinsic': [0.0] * 6},
+        ['unknown parameter camera.extrinsic', 'a source of type image has'],
+    ),
+    'deskew by a lidar': (
+        {**ODOM, 'deskew.imu': 'lidar'},
+        ['deskew.imu must be "" or among the sources of type imu [imu]', "not 'lidar'"],
+    ),
+    'deskew by a source that is switched off': (
+        {'sources': ['lidar'], 'base_frame': 'b', 'deskew.imu': 'imu'},
+        ['deskew.imu must be "" or among the sources of type imu []', "not 'imu'"],
+    ),
+    'deskew by an imu that shall be odometry': (
+        {**ODOM, 'deskew.odometry': 'imu'},
+        ['deskew.odometry must be', 'of type odometry [odom]', "not 'imu'"],
+    ),
+    'two that tell the way': (
+        {**ODOM, 'deskew.odometry': 'odom', 'deskew.fixed_frame': 'odom'},
+        ['deskew.odometry and deskew.fixed_frame both tell how the robot moves'],
+    ),
+    'deskew to the middle': ({'deskew.to': 'middle'}, ['deskew.to', 'end, start, header']),
+    'sweeps without a way': (
+        {**ODOM, 'deskew.imu': 'imu', 'voxels.sweeps': 3},
+        ['voxels.sweeps 3 needs deskew.odometry or deskew.fixed_frame'],
+    ),
+    'no sweep': ({'voxels.sweeps': 0}, ['voxels.sweeps must be', 'from 1 to 64', 'not 0']),
+    'no half-life': ({'voxels.decay_sec': 0}, ['voxels.decay_sec', 'from 0.001', 'not 0']),
+    'a cap below zero': ({'voxels.max_points_per_voxel': -1}, ['from 0 to 32', 'not -1']),
+    'a seed too long': ({'voxels.seed': 2**32}, ['voxels.seed', '4294967295', '4294967296']),
+    'unit of point times': (
+        {'lidar.point_time_unit': 'sec'},
+        ['lidar.point_time_unit', 'auto, s, ms, us, ns', "not 'sec'"],
+    ),
+    'stamp of which point': ({'lidar.stamp_at': 'first'}, ['lidar.stamp_at', "not 'first'"]),
+    'bias of a fast turn': (
+        {'imu.gyro_bias': [0, 0, 1.1]},
+        ['imu.gyro_bias', 'from -1 to 1 rad/s', '1.1'],
+    ),
+    'NaN bias': ({'imu.gyro_bias': [0, 0, NAN]}, ['imu.gyro_bias', 'nan']),
     # -- the grid
     'no voxel size': ({'voxels.voxel_size': 0}, ['voxels.voxel_size', '0.0001', 'not 0']),
     'negative voxel size': ({'voxels.voxel_size': -0.1}, ['voxels.voxel_size', 'not -0.1']),
@@ -213,6 +287,10 @@ def test_a_long_value_is_cut_in_the_sentence():
         {'lidar.topic': '~/points'},
         {'lidar.topic': '/a/b_2/{node}/c'},
         {'output_frame': 'base_link/lidar-1'},
+        {**ODOM, 'deskew.imu': 'imu', 'deskew.odometry': 'odom', 'voxels.sweeps': 64},
+        {**ODOM, 'deskew.imu': 'imu', 'deskew.fixed_frame': 'odom', 'output_frame': 'odom'},
+        {**ODOM, 'lidar.extrinsic': [1, 2, 3, 0.6, 0.6, 0.6, 0.6]},
+        {'voxels.max_points_per_voxel': 32, 'voxels.seed': 2**32 - 1},
         {'lidar.fields.ring.resolution': 2.0**-60},
         {**COARSE, 'lidar.occupancy_shape': [4, 8, 8]},
         {'voxels.dense': 'uint8', 'voxels.channels': ['occupancy', 'count']},

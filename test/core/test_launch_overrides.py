@@ -107,6 +107,16 @@ def test_written_file_gives_the_node_its_values_in_any_namespace(tmp_path, node)
     assert Config.from_mapping(flat).source('lidar').topic == 'true'
 
 
+def test_a_robot_of_its_own_frame_names_it_and_who_tells_how_it_moves():
+    given = {'sources': 'lidar,odom', 'base_frame': 'base_link', 'odom_topic': '/wheels/odom'}
+    values = overrides(given, {})
+    config = Config.from_mapping(values)
+    assert config.base_frame == 'base_link'
+    assert config.source('odom').topic == '/wheels/odom'
+    with pytest.raises(ConfigError, match='odom_topic:=/o, but no source of type odometry'):
+        overrides({'odom_topic': '/o'}, {})
+
+
 def test_a_robot_without_a_lidar_names_its_trigger():
     given = {'sources': 'camera', 'trigger': 'camera', 'image_topic': '/cam'}
     values = overrides(given, {})
