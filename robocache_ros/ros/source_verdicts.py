@@ -224,7 +224,10 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
             )
             continue
         if facts.kind == 'odometry':
-            fix = 'Let base_frame and the child_frame_id of its messages be the same.'
+            fix = (
+                'Let base_frame and the child_frame_id of its messages be the same, or tell on '
+                '/tf_static how they are connected.'
+            )
         yield Verdict(
             Level.WARN,
             f'Clouds are not corrected for motion: nothing tells where {facts.name} is on the '

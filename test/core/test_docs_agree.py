@@ -17,10 +17,12 @@ import pytest
 from robocache_ros.config import DEFAULTS, Config, parameters_of
 from robocache_ros.config.params_file import read_params_file
 from robocache_ros.config.source import SourceConfig
+from robocache_ros.placing import asked_of_transforms
 from robocache_ros.reasons import Reason
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 YAML = ROOT / 'config' / 'preprocessor.yaml'
+FRAMES = ROOT / 'docs' / 'frames.md'
 GENERATOR = ROOT / 'scripts' / 'generate_docs'
 # A parameter that is commented out because its default depends on others, or there is none.
 COMMENTED = re.compile(r'^( +)# ( *[a-z_.]+:( .*)?)$', re.MULTILINE)
@@ -120,6 +122,25 @@ def test_every_parameter_and_every_reason_is_in_the_documentation(generator):
 
 def every_name():
     return [p.name for p in parameters_of({**DEFAULTS, **OFF})]
+
+
+def test_the_example_of_the_page_on_frames_is_a_configuration_without_a_surprise(tmp_path):
+    (example,) = re.findall(r'```yaml\n(.*?)```', FRAMES.read_text(encoding='utf-8'), re.DOTALL)
+    (tmp_path / 'frames.yaml').write_text(example, encoding='utf-8')
+    flat = read_params_file(tmp_path / 'frames.yaml')
+    config = Config.from_mapping(flat)
+    assert config.notices(flat) == ()
+    assert asked_of_transforms(config) == ()  # it tells where everything is
+    assert config.deskew.imu == 'imu'
+    assert [source.name for source in config.voxel_sources()] == ['lidar', 'lidar_rear']
+
+
+def test_the_page_on_frames_names_every_reason_that_is_about_frames():
+    page = FRAMES.read_text(encoding='utf-8')
+    ours = ('transform_', 'motion_', 'point_time_', 'tf_')
+    reasons = [reason.key for reason in Reason if reason.key.startswith(ours)]
+    assert len(reasons) == 13
+    assert [key for key in reasons if f'`{key}`' not in page] == []
 
 
 def test_a_default_that_changes_changes_the_documentation(generator, monkeypatch):

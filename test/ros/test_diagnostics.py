@@ -252,7 +252,8 @@ def test_odometry_of_another_frame_tells_that_it_has_to_be_the_same():
     recent = Counter({'received': 50, 'note.transform_unknown': 50})
     verdict = judged(HEALTHY, name='odom', kind='odometry', recent=recent)
     assert verdict.sentence.endswith(
-        'Let base_frame and the child_frame_id of its messages be the same.'
+        'Let base_frame and the child_frame_id of its messages be the same, or tell on '
+        '/tf_static how they are connected.'
     )
 
 
