@@ -120,7 +120,9 @@ class Schema:
                 'widened': list(grid.widened),
                 'unit': 'm',
                 'index': 'z-major, x fastest',
-                'frame': self.config.output_frame or 'frame_id of the trigger cloud',
+                'frame': self.config.output_frame
+                or self.config.base_frame
+                or 'frame_id of the trigger cloud',
             },
             'channels': [
                 {'name': column, 'kind': channel.kind, 'field': channel.field}

@@ -72,9 +72,20 @@ def _check_motion(config: Config, problems: Problems) -> None:
             f'deskew.{key} must be "" or among the sources of type {kind.type} {listed(fitting)}, '
             f'not {shown(name)}',
         )
+        waits = config.source(name).wait if name in fitting else 'until_t_ref'
+        problems.check(
+            waits == 'until_t_ref',
+            f'{name}.wait must be until_t_ref, as deskew.{key} has to be known up to the last '
+            f'point of a cloud, not {shown(waits)}',
+        )
     problems.check(
         not (deskew.odometry and deskew.fixed_frame),
         'deskew.odometry and deskew.fixed_frame both tell how the robot moves: leave one out',
+    )
+    problems.check(
+        not deskew.fixed_frame or deskew.fixed_frame != config.base_frame,
+        f'deskew.fixed_frame {shown(deskew.fixed_frame)} is base_frame itself: name the frame '
+        'that it moves in, for example odom',
     )
     placed = [s.name for s in config.sources if getattr(s, 'extrinsic', None) is not None]
     needed_by = [
