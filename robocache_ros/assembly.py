@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -43,7 +43,8 @@ class CloudPick:
     t_ns: int
     snapshot: Snapshot
     cloud: CloudView | None  # as it goes into the grid
-    notes: Counter[Reason] = field(default_factory=Counter)
+    notes: Counter[Reason] = field(default_factory=Counter)  # why it does not, or not as it should
+    moved_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # source -> samples
 
 
 def place_of(cloud: CloudView) -> bytes:
@@ -59,7 +60,9 @@ class Window:
     source: SourceConfig
     times: IntArray  # [n]
     samples: Sequence[Snapshot] | Vector  # Vector holds [n, D] values and [n, G] valid
-    clouds: Sequence[CloudView | None] = ()  # [n] of clouds, as they lie in the grid
+    picks: Sequence[CloudPick | None] = ()  # [n] of clouds: how they lie, None where not asked
+    # Of clouds, also those left out: why it is not known where they are, or how they moved.
+    trouble: Counter[Reason] = field(default_factory=Counter)
 
 
 class Selection(NamedTuple):
@@ -129,6 +132,7 @@ class Assembler:
             used[pick.source] = (*used.get(pick.source, ()), pick.t_ns)
         sources = [source.name for source in self._config.voxel_sources()]
         missing = tuple(name for name in sources if name not in used)
+        troubled = any(pick.notes for pick in selection.picks)
         frame = VoxelFrame(
             t_ref_ns=ready.t_ref_ns,
             epoch=selection.epoch,
@@ -137,7 +141,7 @@ class Assembler:
             dense=None if dtype == 'none' else self._backend.densify(voxels, dtype),
             used=used,
             missing=missing,
-            complete=ready.complete and not missing,
+            complete=ready.complete and not missing and not troubled,
             arrival_ns=ready.arrival_ns,
             ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
@@ -150,6 +154,8 @@ class Assembler:
         table = _Table(len(targets), self._schema)
         notes = {window.source.name: self._prepare(window) for window in windows}
         used = {window.source.name: self._fill(table, window, targets) for window in windows}
+        _add_moved_by(used, windows)
+        troubled = any(window.trouble for window in windows)
         missing = tuple(
             name
             for name, places in self._places.items()
@@ -165,7 +171,7 @@ class Assembler:
             age=table.age,
             used=used,
             missing=missing,
-            complete=ready.complete and not missing,
+            complete=ready.complete and not missing and not troubled,
             arrival_ns=ready.arrival_ns,
             ready_ns=max(selection.now_ns, ready.arrival_ns),
         )
@@ -194,24 +200,28 @@ class Assembler:
 
     def _prepare(self, window: Window) -> Counter[Reason]:
         """Compute the features of clouds and images that have none yet; returns the notes."""
-        notes: Counter[Reason] = Counter()
+        fills = window.source in self._config.voxel_sources()
+        notes = Counter({} if fills else window.trouble)  # else it is noted with the grid
         if isinstance(window.samples, Vector):
             return notes
         for number, snapshot in enumerate(window.samples):
-            if snapshot.vector is None:
-                cloud = window.clouds[number] if window.clouds else None
-                snapshot.vector = self._features_of(window.source, snapshot, cloud)
+            pick = window.picks[number] if window.picks else None
+            if pick is not None or snapshot.vector is None:
+                snapshot.vector = self._features_of(window.source, snapshot, pick)
+                snapshot.moved_by = {} if pick is None else pick.moved_by
+                snapshot.settled = pick is None or not pick.notes
                 notes.update(snapshot.vector.notes)
         return notes
 
     def _features_of(
-        self, source: SourceConfig, snapshot: Snapshot, cloud: CloudView | None
+        self, source: SourceConfig, snapshot: Snapshot, pick: CloudPick | None
     ) -> Vector:
         if isinstance(source, CloudSource):
-            assert cloud is not None
+            assert pick is not None
+            assert pick.cloud is not None
             voxels = snapshot.voxels
-            if voxels is None or snapshot.voxels_at != place_of(cloud):
-                voxels = self._backend.voxelize([cloud], self._count_spec)
+            if voxels is None or snapshot.voxels_at != place_of(pick.cloud):
+                voxels = self._backend.voxelize([pick.cloud], self._count_spec)
             return cloud_features(voxels, source.occupancy_shape)
         assert isinstance(source, ImageSource)
         assert isinstance(snapshot.payload, ImageView)
@@ -238,6 +248,17 @@ class Assembler:
                 for chosen in (aged_by, resampled.lower[0], resampled.upper[0]):
                     used.update(times[chosen].tolist())
         return tuple(sorted(used))
+
+
+def _add_moved_by(used: dict[str, tuple[int, ...]], windows: Sequence[Window]) -> None:
+    """Name the samples that moved the clouds in a table among those it used."""
+    for window in windows:
+        if not isinstance(window.source, CloudSource) or isinstance(window.samples, Vector):
+            continue
+        taken = set(used[window.source.name])
+        for t_ns, snapshot in zip(window.times.tolist(), window.samples, strict=True):
+            for name, times in snapshot.moved_by.items() if t_ns in taken else ():
+                used[name] = tuple(sorted({*used[name], *times}))
 
 
 class _Place(NamedTuple):

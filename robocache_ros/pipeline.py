@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -65,23 +67,30 @@ class Pipeline:
         self._trigger = make_trigger(config, self._timeline)
         tracks = self._timeline.tracks
         self._voxel_tracks = [tracks[source.name] for source in config.voxel_sources()]
-        self._placer = Placer(config, tracks)
+        self._placer = Placer(config, self._timeline)
         self._transforms_ns: int | None = None  # arrival of the last one
         self._sweeps: Sweeps | None = None  # to be looked at
         self._next_look_ns = 0
         self._looks = 0
-        movers = [tracks[n] for n in (config.deskew.imu, config.deskew.odometry) if n]
+        self._movers = [tracks[n] for n in (config.deskew.imu, config.deskew.odometry) if n]
         self._voxels = Aligner(
             'voxels',
             config,
             self._timeline,
-            [*self._voxel_tracks, *movers],
+            [*self._voxel_tracks, *self._movers],
             max_backlog,
-            until_ns=self._last_point_ns,
-            held_up=self._waits_for_transforms,
+            until_ns=partial(self._last_point_ns, self._voxel_tracks),
+            held_up=partial(self._waits_for_transforms, self._voxel_tracks),
         )
+        cloud_tracks = [tracks[source.name] for source in config.cloud_sources()]
         self._features = Aligner(
-            'features', config, self._timeline, list(tracks.values()), max_backlog
+            'features',
+            config,
+            self._timeline,
+            list(tracks.values()),
+            max_backlog,
+            until_ns=partial(self._last_point_ns, cloud_tracks),
+            held_up=partial(self._waits_for_transforms, cloud_tracks),
         )
         self._aligners = [self._voxels, self._features] if self._voxel_tracks else [self._features]
         self._compute: dict[str, Callable[[Selection], tuple[Frame | None, Notes]]] = {
@@ -175,11 +184,11 @@ class Pipeline:
         """Yield every frame that can be made by now, in the order of its time."""
         self._advanced_ns = now_ns
         while True:
+            self._look_at_sweeps()  # of the frame before: it has gone out
             frame = self._next_frame(now_ns)
             if frame is None:
                 return
             yield frame
-            self._look_at_sweeps()
 
     def next_deadline_ns(self) -> int | None:
         """Return when to call `advance` again although nothing arrives; None for never."""
@@ -203,11 +212,12 @@ class Pipeline:
         while True:
             with self._lock:
                 aligner, ready = self._next_ready(now_ns)
-                if ready is None:
-                    return None
-                selection = self._select(aligner, ready, now_ns)
-                aligner.frame_id = selection.frame_id
+            if ready is None:
+                return None
             try:
+                with self._lock:
+                    selection = self._select(aligner, ready, now_ns)
+                    aligner.frame_id = selection.frame_id
                 frame, notes = self._compute[aligner.name](selection)
             except Exception:
                 with self._lock:
@@ -226,9 +236,9 @@ class Pipeline:
                 return aligner, ready
         return self._features, None
 
-    def _clouds_at(self, t_ref_ns: int) -> Iterator[Found]:
-        """Yield the newest usable clouds at or before `t_ref_ns` of every voxel source."""
-        for track in self._voxel_tracks:
+    def _clouds_at(self, tracks: Sequence[Track], t_ref_ns: int) -> Iterator[Found]:
+        """Yield the newest usable clouds at or before `t_ref_ns` of these sources."""
+        for track in tracks:
             last = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
             if last < 0 or not self._timeline.in_epoch(track):
                 continue
@@ -239,23 +249,23 @@ class Pipeline:
                 if snapshot.payload is not None:
                     yield Found(track, int(track.ring.times[at]), snapshot, older=at < last)
 
-    def _last_point_ns(self, t_ref_ns: int) -> int:
-        """Return until when the motion has to be known for the grid of `t_ref_ns`."""
-        if not self.config.deskew.active:
+    def _last_point_ns(self, tracks: Sequence[Track], track: Track, t_ref_ns: int) -> int:
+        """Return until when a source has to be known: if it tells the motion, beyond the frame."""
+        if track not in self._movers:
             return t_ref_ns
-        return max([t_ref_ns, *(found.last_ns for found in self._clouds_at(t_ref_ns))])
+        return max([t_ref_ns, *(found.last_ns for found in self._clouds_at(tracks, t_ref_ns))])
 
-    def _waits_for_transforms(self, t_ref_ns: int, now_ns: int) -> bool:
-        """Whether /tf, if anything comes from it, has yet to reach the grid of `t_ref_ns`."""
+    def _waits_for_transforms(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
+        """Whether /tf, if anything comes from it, has yet to reach the clouds of a frame."""
         told_ns = self._transforms_ns
         if told_ns is None or now_ns - told_ns > _TRANSFORMS_SILENT_NS:
             return False
-        clouds = list(self._clouds_at(t_ref_ns))
+        clouds = list(self._clouds_at(tracks, t_ref_ns))
         return self._placer.waits(t_ref_ns, self._frame_id(clouds), clouds)
 
     def _select(self, aligner: Aligner, ready: Ready, now_ns: int) -> Selection:
         """Return everything the frame is a function of, safe from later arrivals."""
-        clouds = list(self._clouds_at(ready.t_ref_ns))
+        clouds = list(self._clouds_at(self._voxel_tracks, ready.t_ref_ns))
         frame_id = self._frame_id(clouds)
         moment = Moment(ready.t_ref_ns, frame_id)
         picks: list[CloudPick] = []
@@ -278,15 +288,17 @@ class Pipeline:
         if not self.config.deskew.active or moment.t_ref_ns < self._next_look_ns:
             return
         track = self._voxel_tracks[self._looks % len(self._voxel_tracks)]
+        self._looks += 1  # one without sweeps keeps nobody from looking at the others
         last = int(track.ring.times.searchsorted(moment.t_ref_ns, side='right')) - 1
         snapshots = track.ring.column(0)
-        if last < 1 or any(snapshots[at].payload is None for at in (last - 1, last)):
+        if last < 1 or not self._timeline.in_epoch(track):
+            return
+        if any(snapshots[at].payload is None for at in (last - 1, last)):
             return
         found = [Found(track, int(track.ring.times[at]), snapshots[at]) for at in (last, last - 1)]
         over_both = self._placer.moment(moment.t_ref_ns, moment.frame_id, found)
         self._sweeps = self._placer.sweeps(over_both, *found)
         self._next_look_ns = moment.t_ref_ns + _LOOK_NS
-        self._looks += 1
 
     def _look_at_sweeps(self) -> None:
         """See how well two sweeps agree; after the frame has gone out, as it can wait."""
@@ -301,7 +313,7 @@ class Pipeline:
         cloud, notes = self._placer.place(moment, found)
         if cloud is not None:
             cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
-        return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes)
+        return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes, moment.used)
 
     def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:
         """Copy what a table may need of one source; of clouds and images only what it will."""
@@ -317,25 +329,29 @@ class Pipeline:
         if not isinstance(track.config, CloudSource):
             return Window(track.config, ring.times[chosen], list(snapshots[chosen]))
         found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
-        clouds = [self._at_its_own_time(one, frame_id) for one in found]
-        lying = [k for k, one in enumerate(found) if one.snapshot.vector or clouds[k] is not None]
+        picks = [self._at_its_own_time(one, frame_id) for one in found]
+        trouble: Counter[Reason] = Counter()
+        for pick in picks:
+            trouble.update({} if pick is None else pick.notes)
+        lying = [k for k, pick in enumerate(picks) if pick is None or pick.cloud is not None]
         if not lying:
-            return Window(track.config, np.empty(0, np.int64), _no_samples(track))
+            return Window(track.config, np.empty(0, np.int64), _no_samples(track), (), trouble)
         return Window(
             track.config,
             ring.times[[chosen[k] for k in lying]],
             [found[k].snapshot for k in lying],
-            [clouds[k] for k in lying],
+            [picks[k] for k in lying],
+            trouble,
         )
 
-    def _at_its_own_time(self, found: Found, frame_id: str) -> CloudView | None:
-        """Return a cloud whose features are not known yet, as it lay when it was measured."""
-        if found.snapshot.vector is not None:
+    def _at_its_own_time(self, found: Found, frame_id: str) -> CloudPick | None:
+        """Put a cloud, whose features are not known for good yet, where it was measured."""
+        snapshot = found.snapshot
+        if snapshot.settled or snapshot.payload is None:
             return None
         if not self._placer.has_frames:
-            return found.cloud
-        moment = self._placer.moment(found.t_ns, frame_id, [found])
-        return self._pick(moment, found).cloud
+            return CloudPick(found.source, found.t_ns, snapshot, found.cloud)
+        return self._pick(self._placer.moment(found.t_ns, frame_id, [found]), found)
 
     def _frame_id(self, clouds: Sequence[Found]) -> str:
         """
@@ -397,14 +413,14 @@ class Pipeline:
             older = max(self.config.voxels.sweeps - 1, int(self.config.deskew.active))
             keep_from = max(newest - older, 0)
         for at, snapshot in enumerate(snapshots[:keep_from]):
-            if at < first_row or snapshot.vector is not None:
+            if at < first_row or snapshot.settled:
                 snapshot.release()
 
     def _begin_epoch(self) -> None:
         for aligner in self._aligners:
             aligner.flush()
         self._trigger.reset()
-        self._placer.frames.clear()
+        self._placer.begin_epoch()
         self._next_look_ns = 0
 
 

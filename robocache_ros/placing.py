@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -24,11 +24,14 @@ from robocache_ros.motion.segments import knots
 from robocache_ros.motion.trajectory import Trajectory, needed_samples
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray
+from robocache_ros.timeline.timeline import Timeline
 from robocache_ros.timeline.track import Snapshot, Track
 
 _ANGULAR_VELOCITY = 1  # group of an IMU's vector, and its columns
 _RATES = slice(4, 7)
 _STANDSTILL_NS = 1_000_000_000
+_MAX_SPEED = 150.0  # m/s; a robot that seems to be faster was put somewhere else
+_SILENT_NS = 1_000_000_000  # a transform that is later than this has stopped
 _WITHOUT_MOTION = {
     Reason.TRANSFORM_LATE: Reason.MOTION_LATE,
     Reason.TRANSFORM_OLD: Reason.MOTION_GAP,
@@ -97,16 +100,14 @@ class Placer:
     The pipeline holds its lock around every call.
     """
 
-    def __init__(self, config: Config, tracks: Mapping[str, Track]) -> None:
+    def __init__(self, config: Config, timeline: Timeline) -> None:
         self.frames = Frames()
         self._config = config
         self._deskew = config.deskew
-        self._imu = tracks.get(config.deskew.imu)
-        self._odometry = tracks.get(config.deskew.odometry)
-        self._bias: npt.NDArray[np.float64] = np.zeros(3)
-        if self._imu is not None:
-            assert isinstance(self._imu.config, ImuSource)
-            self._bias = np.array(self._imu.config.gyro_bias)
+        self._timeline = timeline
+        self._imu = timeline.tracks.get(config.deskew.imu)
+        self._odometry = timeline.tracks.get(config.deskew.odometry)
+        self._bias = self._given_bias()
         # A source with an extrinsic has a frame of its own: another may use the same frame_id.
         self._own_frames: dict[str, str] = {}
         self._given: set[str] = set()  # frame_ids whose place the configuration tells
@@ -115,6 +116,16 @@ class Placer:
             if extrinsic is not None:
                 own = self._own_frames[source.name] = f'({source.name})'
                 self.frames.add_static(config.base_frame, own, Pose.of(extrinsic))
+        self._given.update(self._own_frames.values())
+
+    def begin_epoch(self) -> None:
+        """Forget what was told, and learnt, about another time."""
+        self.frames.clear()
+        self._bias = self._given_bias()
+
+    def _given_bias(self) -> npt.NDArray[np.float64]:
+        source = None if self._imu is None else self._imu.config
+        return np.array(source.gyro_bias if isinstance(source, ImuSource) else (0.0, 0.0, 0.0))
 
     @property
     def has_frames(self) -> bool:
@@ -143,11 +154,11 @@ class Placer:
 
     def learn(self, source: str, frame_id: str) -> None:
         """Note the frame_id of a source, which may be an output frame as well."""
-        own = self._own_frames.get(source)
-        if own is not None and frame_id and frame_id not in self._given:
+        own, frame_id = self._own_frames.get(source), frame_id.removeprefix('/')
+        known = frame_id in self._given or frame_id in ('', self._config.base_frame)
+        if own is not None and not known:
             self._given.add(frame_id)
-            if frame_id != self._config.base_frame:
-                self.frames.add_static(own, frame_id, identity())
+            self.frames.add_static(own, frame_id, identity())
 
     def tell(self, parent: str, child: str, t_ns: int | None, pose: Pose) -> None:
         """
@@ -155,7 +166,7 @@ class Placer:
 
         What the configuration tells about a frame wins. ValueError for what is no transform.
         """
-        if child.lstrip('/') in self._given:
+        if child.removeprefix('/') in self._given:
             return
         if t_ns is None:
             self.frames.add_static(parent, child, pose)
@@ -177,7 +188,7 @@ class Placer:
 
     def watch_bias(self, t_ref_ns: int) -> None:
         """Take what the gyroscope has shown in the last second for its bias if nothing turned."""
-        if self._imu is None or not self._deskew.estimate_bias:
+        if self._imu is None or not self._deskew.estimate_bias or not self._hears(self._imu):
             return
         times, rates = _rates_of(self._imu)
         end = int(times.searchsorted(t_ref_ns, side='right'))
@@ -229,20 +240,34 @@ class Placer:
             asked.append((base or frame_id, self._sensor(cloud), cloud.t_ns))
             if fixed:
                 asked.append((fixed, base, max(t_ref_ns, cloud.last_ns)))
-        return any(self.frames.lookup(*one) is Reason.TRANSFORM_LATE for one in asked)
+        return any(self._comes(*one) for one in asked)
+
+    def _comes(self, target: str, source: str, t_ns: int) -> bool:
+        """Whether a transform is late, but not by so much that nobody tells it any more."""
+        late = Reason.TRANSFORM_LATE
+        if self.frames.lookup(target, source, t_ns) is not late:
+            return False
+        return self.frames.lookup(target, source, t_ns - _SILENT_NS) is not late
 
     def _sensor(self, found: Found) -> str:
         return self._own_frames.get(found.source, found.cloud.frame_id)
 
+    def _mounted(self, frame_id: str, found: Found) -> Pose | Reason:
+        """Pose in a frame, at the time of a cloud, of what its coordinates count from."""
+        sensor = self.frames.lookup(frame_id, self._sensor(found), found.t_ns)
+        if isinstance(sensor, Reason):
+            return sensor
+        return compose(sensor, identity()._replace(position=np.array(found.cloud.input_origin)))
+
     def _still(self, moment: Moment, found: Found) -> CloudView | Reason:
         """Move a cloud as a whole, as if the robot had stood still since."""
-        pose = self.frames.lookup(moment.frame_id, self._sensor(found), found.t_ns)
+        pose = self._mounted(moment.frame_id, found)
         return pose if isinstance(pose, Reason) else _moved(found.cloud, pose)
 
     def _moving(self, moment: Moment, found: Found, ego: EgoMotion) -> CloudView | Reason:
         """Move each point from where the sensor was then."""
         base = self._config.base_frame
-        mounted = self.frames.lookup(base, self._sensor(found), found.t_ns)
+        mounted = self._mounted(base, found)
         out = self.frames.lookup(moment.frame_id, base, moment.t_ref_ns)
         if isinstance(mounted, Reason):
             return mounted
@@ -277,10 +302,17 @@ class Placer:
         poses = self.frames.at(self._deskew.fixed_frame, self._config.base_frame, times)
         if isinstance(poses, Reason):
             return poses
-        return Trajectory(times, poses, int(times[-1] - times[0]) + 1)
+        return Trajectory(times, poses, int(times[-1] - times[0]) + 1, _MAX_SPEED)
+
+    def _hears(self, track: Track) -> bool:
+        """Whether there are samples that tell the motion, of the time that the frames are of."""
+        return len(track.ring) > 0 and self._timeline.in_epoch(track)
 
     def _turn(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
         """Add up the gyroscope's rates, about the axes of base_frame."""
+        if not self._hears(track):
+            moment.problem = Reason.MOTION_MISSING
+            return
         base = self._config.base_frame
         sensor = self._own_frames.get(track.config.name, track.frame_id)
         mounted = self.frames.lookup(base, sensor, moment.t_ref_ns)
@@ -295,6 +327,9 @@ class Placer:
 
     def _move(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
         """Take the poses of odometry, which are those of base_frame or of another frame on it."""
+        if not self._hears(track):
+            moment.problem = Reason.MOTION_MISSING
+            return
         base = self._config.base_frame
         mounted = self.frames.lookup(track.frame_id or base, base, moment.t_ref_ns)
         if isinstance(mounted, Reason):
@@ -304,7 +339,7 @@ class Placer:
         times, poses = track.ring.times[needed].copy(), track.ring.column(2)[needed]
         moment.used[track.config.name] = tuple(times.tolist())
         body = compose(Pose(poses[:, 3:], poses[:, :3]), mounted)
-        moment.moving = Trajectory(times, body, track.config.max_gap_ns)
+        moment.moving = Trajectory(times, body, track.config.max_gap_ns, _MAX_SPEED)
 
 
 def _rates_of(track: Track) -> tuple[IntArray, npt.NDArray[np.float64]]:
@@ -330,6 +365,11 @@ def asked_of_transforms(config: Config) -> tuple[str, ...]:
     if config.deskew.fixed_frame:
         asked.append(f'how {base} moves in {config.deskew.fixed_frame}')
     return tuple(asked)
+
+
+def reads_transforms(config: Config) -> bool:
+    """Whether /tf is read: also where odometry may turn out to be that of another frame."""
+    return bool(asked_of_transforms(config) or config.deskew.odometry)
 
 
 def _moved(cloud: CloudView, pose: Pose) -> CloudView:

@@ -250,8 +250,8 @@ class Reason(Enum):
     MOTION_GAP = _Entry(
         'motion_gap',
         Scope.VALUE,
-        'Clouds not corrected for motion: a gap over `max_gap_sec`, or no beginning, in it.',
-        'Find out what the source that `deskew` names has lost.',
+        'Clouds not corrected for motion: a gap over `max_gap_sec`, a leap or no beginning in it.',
+        'Find out what the source that `deskew` names has lost, or why it begins anew.',
     )
     # -- transforms that are not taken ---------------------------------------------------------
     TF_FRAMES = _Entry(

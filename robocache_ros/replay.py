@@ -11,7 +11,7 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
 from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.placing import asked_of_transforms
+from robocache_ros.placing import reads_transforms
 from robocache_ros.reasons import Rejected
 from robocache_ros.samples import Frame
 from robocache_ros.transforms import TF, TF_STATIC, TransformReader
@@ -36,7 +36,7 @@ def replay(
         _full(source.topic, namespace): (source, Decoder(source, pipeline.config.deskew))
         for source in pipeline.config.sources
     }
-    told = (TF, TF_STATIC) if asked_of_transforms(pipeline.config) else ()
+    told = (TF, TF_STATIC) if reads_transforms(pipeline.config) else ()
     transforms = TransformReader(pipeline)
     now_ns = None
     for received_ns, topic, message in messages:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ class Trajectory:
     times: IntArray  # [n] ns, strictly increasing
     pose: Pose  # [n]
     max_gap_ns: int
+    max_speed: float = math.inf  # m/s along an axis; what is faster was set anew
 
     def __post_init__(self) -> None:
         if (self.times[1:] <= self.times[:-1]).any():
@@ -51,14 +53,18 @@ class Trajectory:
         Tell what is missing for a motion from `begin_ns` to `end_ns`.
 
         No samples, no sample at or after the end (yet), none at or before the begin, or two
-        within that are too far apart.
+        within that are too far apart, in time or for `max_speed`.
         """
         if not len(self.times):
             return Reason.MOTION_MISSING
         if self.times[-1] < end_ns:
             return Reason.MOTION_LATE
-        needed = self.times[needed_samples(self.times, begin_ns, end_ns)]
-        if needed[0] > begin_ns or (np.diff(needed) > self.max_gap_ns).any():
+        needed = needed_samples(self.times, begin_ns, end_ns)
+        steps_ns = np.diff(self.times[needed])
+        if self.times[needed][0] > begin_ns or (steps_ns > self.max_gap_ns).any():
+            return Reason.MOTION_GAP
+        steps = np.abs(np.diff(self.pose.position[needed], axis=0)).max(axis=1, initial=0.0)
+        if not (steps <= self.max_speed * 1e-9 * steps_ns).all():
             return Reason.MOTION_GAP
         return None
 

@@ -35,7 +35,7 @@ def judge_transforms(facts: TransformFacts) -> list[Verdict]:
         found.append(_broken(facts))
     if facts.absent:  # of no kind: the log has it since the start
         found.append(Verdict(Level.WARN, facts.absent))
-    elif facts.received == 0 and facts.waiting_sec > _PATIENCE_SEC:
+    elif facts.asked and facts.received == 0 and facts.waiting_sec > _PATIENCE_SEC:
         found.append(_silent(facts))
     for reason in _REFUSALS:
         count = facts.recent[f'refused.{reason.key}']

@@ -15,7 +15,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.placing import asked_of_transforms
+from robocache_ros.placing import asked_of_transforms, reads_transforms
 from robocache_ros.ros.events import NO_SUBSCRIPTION_EVENTS
 from robocache_ros.transforms import TF, TF_STATIC, TransformReader
 
@@ -71,9 +71,10 @@ class Transforms:
         cls, node: Node, config: Config, pipeline: Pipeline, on_transforms: Callable[[], None]
     ) -> Transforms | None:
         """Return the subscriptions; None where nothing depends on transforms."""
-        if not asked_of_transforms(config):
+        message = _message_type()
+        if not (asked_of_transforms(config) or (message and reads_transforms(config))):
             return None
-        return cls(node, config, pipeline, on_transforms, _message_type())
+        return cls(node, config, pipeline, on_transforms, message)
 
     def take(self, message: Any, static: bool) -> None:
         """Take a message of /tf, or of /tf_static."""

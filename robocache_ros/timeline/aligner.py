@@ -19,7 +19,7 @@ from robocache_ros.timeline.trigger import Pending
 
 
 class Ready(NamedTuple):
-    """A frame to compute now; complete if every source it waits for had arrived."""
+    """A frame to compute now; complete if everything it waits for had arrived."""
 
     t_ref_ns: int
     arrival_ns: int
@@ -57,13 +57,13 @@ class Aligner:
         timeline: Timeline,
         tracks: Sequence[Track],
         max_backlog: int | None,
-        until_ns: Callable[[int], int] = lambda t_ref_ns: t_ref_ns,
+        until_ns: Callable[[Track, int], int] = lambda track, t_ref_ns: t_ref_ns,
         held_up: Callable[[int, int], bool] = lambda t_ref_ns, now_ns: False,
     ) -> None:
         """
         Start without frames.
 
-        `until_ns` tells from the time of a frame which time `until_t_ref` sources have to reach,
+        `until_ns` tells from the time of a frame which time an `until_t_ref` source has to reach,
         `held_up`, from that and now, whether it waits for anything that is no source.
         """
         self.name = name
@@ -115,6 +115,7 @@ class Aligner:
             t_ref_ns, arrival_ns = self._pending.pop(0)
             self.last_ns = t_ref_ns
             waiting = [t for t in self.tracks if self._waits_for(t, t_ref_ns, now_ns)]
+            held_up = self._held_up(t_ref_ns, now_ns)
             short = [t.config.name for t in waiting if not self._satisfied(t, t_ref_ns)]
             self.late.update(
                 t.config.name for t in self.tracks if not self._has_reached(t, t_ref_ns)
@@ -122,11 +123,11 @@ class Aligner:
             if short:
                 self.invalid.update(short)
                 self.lose(t_ref_ns, Reason.FRAME_REQUIRED, Reason.REQUIRED_MISSING)
-            elif waiting and self._skip_partial:
+            elif (waiting or held_up) and self._skip_partial:
                 self.lose(t_ref_ns, Reason.FRAME_TIMEOUT, Reason.TIMEOUT_SKIP)
             else:
-                complete = all(self._has_reached(track, t_ref_ns) for track in self.tracks)
-                return Ready(t_ref_ns, arrival_ns, complete)
+                reached = all(self._has_reached(track, t_ref_ns) for track in self.tracks)
+                return Ready(t_ref_ns, arrival_ns, reached and not held_up)
         return None
 
     def deadline_ns(self, now_ns: int) -> int | None:
@@ -202,7 +203,7 @@ class Aligner:
         newest_ns = track.gate.newest_ns
         if newest_ns is None or not self._timeline.in_epoch(track):
             return False
-        return newest_ns >= self._until_ns(t_ref_ns)
+        return newest_ns >= self._until_ns(track, t_ref_ns)
 
     def _satisfied(self, track: Track, t_ref_ns: int) -> bool:
         """Whether a required source has something valid for this time."""

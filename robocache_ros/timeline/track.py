@@ -38,11 +38,13 @@ _SECOND_NS = 1_000_000_000
 class Snapshot:
     """A cloud or an image in a ring buffer, and what has been computed from it so far."""
 
-    __slots__ = ('payload', 'vector', 'voxels', 'voxels_at')
+    __slots__ = ('moved_by', 'payload', 'settled', 'vector', 'voxels', 'voxels_at')
 
     def __init__(self, payload: CloudView | ImageView) -> None:
         self.payload: CloudView | ImageView | None = payload
         self.vector: Vector | None = None
+        self.settled = False  # whether the vector stays: not where it was not known how it moved
+        self.moved_by: Mapping[str, tuple[int, ...]] = {}  # samples that told that for the vector
         self.voxels: SparseVoxels | None = None
         self.voxels_at = b''  # where the cloud was placed then, see CloudPick.place
 
