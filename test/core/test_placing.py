@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_robot import MS, Drive, cloud, frame_bytes, make_pipeline
+from small_robot import MS, Drive, cloud, frame_bytes, imu, make_pipeline
 
 from robocache_ros.backends.numpy_backend import NumpyBackend
 from robocache_ros.backends.numpy_deskew import deskew
 from robocache_ros.backends.workspace import Workspace
+from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.config import Config
 from robocache_ros.motion.pose import Pose
 from robocache_ros.pipeline import Pipeline
@@ -252,6 +254,53 @@ def test_a_transform_that_is_late_is_waited_for_as_long_as_tf_is_alive():
     assert ('voxels', 100) in drive.advance(111)
     (grid,) = [frame for frame in drive.frames if isinstance(frame, VoxelFrame)]
     assert grid.voxels.index.tolist() == [2]  # 0.5 + 1.5: half way
+
+
+def test_the_features_of_a_cloud_wait_for_its_transform_as_the_grid_does():
+    drive = Drive(make_pipeline(sources=['lidar'], base_frame='base_link'))
+    drive.pipeline.tell_transform(90 * MS, 'base_link', 'lidar', 90 * MS, at(1.0, 0.0))
+    drive.push('lidar', 100, cloud((0.5, 0.5, 0.5)))
+    assert drive.advance(101) == []
+    drive.pipeline.tell_transform(110 * MS, 'base_link', 'lidar', 110 * MS, at(2.0, 0.0))
+    assert drive.advance(111) == [('voxels', 100), ('features', 100)]
+    assert drive.frames[-1].values[-1, 2:5].tolist() == [2.5, 0.5, 0.5]  # of the cell at 2.0
+
+
+def test_features_of_a_cloud_of_the_time_of_its_first_point_wait_for_the_motion_to_its_last():
+    drive = Drive(make_pipeline(**moving_parameters()))
+    drive.push('odom', 90, odometry(0.0))
+    drive.push('odom', 110, odometry(0.2))
+    points = cloud((0.5, 0.5, 0.5), (4.5, 0.5, 0.5))  # intensities 0 and 1
+    times = PointTimes('intensity', 80.0 * MS, 0.0, 100 * MS, 100 * MS, 180 * MS)
+    drive.push('lidar', 100, replace(points, times=times))
+    assert drive.advance(111) == []
+    drive.push('odom', 190, odometry(1.0))
+    assert sorted(drive.advance(191)) == [('features', 100), ('voxels', 100)]
+    features = next(frame for frame in drive.frames if isinstance(frame, FeatureFrame))
+    # 10 m/s: the last point was 0.8 m further ahead, at 5.3 m; as a feature in the cell at 5.5 m.
+    assert features.values[-1, 2] == (0.5 + 5.5) / 2
+
+
+def test_what_is_known_of_frames_is_explained_from_source_to_output_or_to_the_robot():
+    pipeline = make_pipeline(
+        sources=['lidar', 'imu'],
+        base_frame='base_link',
+        output_frame='map',
+        lidar__extrinsic=[1, 0, 0, 0, 0, 0],
+        deskew__imu='imu',
+        deskew__fixed_frame='odom',
+    )
+    drive = Drive(pipeline)
+    drive.push('lidar', 100, cloud((0.5, 0.5, 0.5)))
+    drive.pipeline.push(100 * MS, 'imu', 100 * MS, imu(0.0), 'imu_link')
+    pipeline.tell_transform(0, 'base_link', 'imu_link', None, at(0.0, 1.0))
+    pipeline.tell_transform(0, 'odom', 'base_link', 60 * MS, at(0.0, 1.0))
+    assert pipeline.explain_transform('imu') == "'imu_link' > 'base_link': all is known"
+    assert pipeline.explain_transform('lidar').startswith("nothing is known of the frame 'map'; ")
+    assert pipeline.explain_motion('lidar') == (
+        "'base_link' > 'odom': the newest pose of 'base_link' in 'odom' is from 40.0 ms before "
+        'the time needed'
+    )
 
 
 def test_a_transform_that_never_comes_costs_the_timeout_and_says_late():
