@@ -50,6 +50,7 @@ _PERIODS_KEPT = 32
 _MANY = 1000  # points; fewer may be what a filter has left of a sweep, as short as it likes
 _NEAR = 0.1  # of a sweep
 _LARGEST = 2.0**64  # in any unit
+_DOUBTS = 8  # clouds in a row; after that a clock was set, and what was usual is so no more
 
 # Is told a sentence, and the reason that it is about; None where all is well.
 Tell = Callable[[Reason | None, str], None]
@@ -97,6 +98,8 @@ class PointClock:
         self._tell = tell or _tell_log
         self._told: set[Reason] = set()
         self._stamps: deque[int] = deque(maxlen=_PERIODS_KEPT + 1)
+        self._begins: deque[int] = deque(maxlen=_PERIODS_KEPT)  # of sweeps, from their headers
+        self._doubts = 0  # clouds in a row
         self._reading: _Reading | None = None
         self._description = ''
 
@@ -123,6 +126,9 @@ class PointClock:
             placed = _placed(cloud)
             return self._read(cloud, stamp_ns, placed) if placed.any() else None
         except Untimed as trouble:
+            self._doubts += 1
+            if self._doubts == _DOUBTS:
+                self._begins.clear()
             self._complain(trouble)
             raise
 
@@ -158,6 +164,8 @@ class PointClock:
         reading = self._reading or self._understand(values, stamp_ns)
         times = reading.times(values, stamp_ns)
         self._check(values, times, stamp_ns)
+        self._begins.append(times.first_ns - stamp_ns)
+        self._doubts = 0
         if self._reading is None:
             self._reading = reading
             self._description = _described(reading, values, times, stamp_ns)
@@ -199,6 +207,13 @@ class PointClock:
             )
         if farthest_ns > _FARTHEST_NS:
             raise _doubt(values, f'which is up to {farthest_ns * 1e-9:.1f} s from the header')
+        begins_ns = times.first_ns - stamp_ns
+        usual_ns = int(median(self._begins)) if self._begins else begins_ns
+        if abs(begins_ns - usual_ns) > longest_ns:
+            raise _doubt(
+                values,
+                f'which begins {_ms(begins_ns)} after the header, and until now {_ms(usual_ns)}',
+            )
 
     def _longest_ns(self) -> int:
         """Return how long a sweep may last: a bit more than from one to the next."""

@@ -280,11 +280,29 @@ def test_a_slow_sensor_is_believed_as_soon_as_its_period_is_known():
 
 
 def test_points_far_from_their_header_are_in_doubt():
+    far = 1.4375 + until(0.0625)
+    assert Source().ends_of(time=far) == (1_437_500_000, 1_500_000_000)
+    assert Source().shows(time=1.5 + until(0.0625)) is DOUBT
+    assert Source().shows(time=-1.5625 + until(0.0625)) is DOUBT
+
+
+def test_a_sweep_that_lies_elsewhere_than_those_before_is_in_doubt_until_it_is_usual():
     source = Source()
+    for _ in range(3):
+        assert source.ends_of(time=until(0.0625)) == (0, 62_500_000)
+    assert source.shows(time=0.9375 + until(0.0625)) is DOUBT
     assert source.ends_of(time=until(0.0625)) == (0, 62_500_000)
-    assert source.ends_of(time=1.4375 + until(0.0625)) == (1_437_500_000, 1_500_000_000)
-    assert source.shows(time=1.5 + until(0.0625)) is DOUBT
-    assert source.shows(time=-1.5625 + until(0.0625)) is DOUBT
+    for _ in range(8):
+        assert source.shows(time=0.9375 + until(0.0625)) is DOUBT
+    assert source.ends_of(time=0.9375 + until(0.0625)) == (937_500_000, 1_000_000_000)
+    assert source.shows(time=until(0.0625)) is DOUBT
+
+
+def test_what_a_filter_leaves_of_a_sweep_may_begin_anywhere_in_it():
+    source = Source()
+    for first in (0.0, 0.0, 0.09375, 0.03125, 0.0):
+        begin_ns, _ = source.ends_of(time=first + until(0.0078125))
+        assert begin_ns == first * SECOND
 
 
 @pytest.mark.parametrize('factor', [1000, 0.001, 1e6])
