@@ -47,10 +47,15 @@ def plain(value):
     return value if isinstance(value, bool | int | float | str) else list(value)
 
 
+def with_default():
+    """Return the parameters there are; one without a default is declared where it is given."""
+    return [about for about in parameters_of(DEFAULTS) if about.default is not None]
+
+
 def test_without_anything_given_the_node_has_every_parameter_at_its_default(make_node):
     node = make_node()
     assert read_config(node) == (Config.from_mapping({}), ())
-    table = parameters_of(DEFAULTS)
+    table = with_default()
     declared = values_of(node, [about.name for about in table])
     assert {n: plain(v) for n, v in declared.items()} == {
         about.name: plain(about.default) for about in table
@@ -61,7 +66,7 @@ def test_without_anything_given_the_node_has_every_parameter_at_its_default(make
 
 def test_every_parameter_has_description_unit_range_and_is_read_only(make_node):
     node = make_node()
-    for about in parameters_of(DEFAULTS):
+    for about in with_default():
         described = node.describe_parameter(about.name)
         assert described.description.startswith(about.description)
         assert described.description.endswith(f' [{about.unit}]' if about.unit else '')
@@ -74,6 +79,16 @@ def test_every_parameter_has_description_unit_range_and_is_read_only(make_node):
         else:
             (span,) = spans
             assert (span.from_value, span.to_value) == (about.low, about.high)
+
+
+@pytest.mark.parametrize('pose', [[1, 2, 3, 0, 0, 0], [1, 2, 3, 0, 0, 0, 1]], ids=len)
+def test_an_extrinsic_is_declared_where_it_is_given_and_may_be_of_whole_numbers(make_node, pose):
+    node = make_node({'base_frame': 'base_link', 'lidar.extrinsic': pose})
+    assert read_config(node)[0].source('lidar').extrinsic == tuple(pose)
+    described = node.describe_parameter('lidar.extrinsic')
+    assert described.type == ParameterType.PARAMETER_DOUBLE_ARRAY
+    assert described.read_only
+    assert not node.has_parameter('imu.extrinsic')
 
 
 def test_setting_a_parameter_is_refused_and_changes_nothing(make_node):
