@@ -107,7 +107,23 @@ class Schema:
             f'channels {", ".join(self.config.voxels.channels)}. '
             f'Features: {features.targets} rows at {features.target_rate_hz:g} Hz up to the '
             f'header stamp, {len(self.feature_names)} columns in {len(self.groups)} groups.'
+            + self._about_frames()
         )
+
+    def _about_frames(self) -> str:
+        """Say who tells where clouds are, and how they move; '' without frames."""
+        config, deskew = self.config, self.config.deskew
+        frame, clouds = config.output_frame or config.base_frame, config.cloud_sources()
+        if not frame:
+            return ''
+        placed = (f'{c.name} by {"its extrinsic" if c.extrinsic else "/tf"}' for c in clouds)
+        text = f' Frame: {frame}, {", ".join(placed)}.'
+        if not deskew.active:
+            return text
+        on_tf = f'/tf in {deskew.fixed_frame}' if deskew.fixed_frame else ''
+        told = ' and '.join(filter(None, (deskew.imu, deskew.odometry, on_tf)))
+        times = ', '.join(f'{cloud.name} {cloud.point_time}' for cloud in clouds)
+        return f'{text} Motion: told by {told}, times of points: {times}.'
 
     def _shape(self) -> dict[str, Any]:
         grid = self.config.grid

@@ -112,6 +112,25 @@ def test_the_document_begins_with_a_summary_for_people():
     assert 'nan' not in text.lower()
 
 
+def test_the_summary_says_who_tells_where_clouds_are_and_how_they_move():
+    def summary(**given):
+        return json.loads(schema_of(**given).to_json(BackendStatus('numpy', 'asked for')))[
+            'summary'
+        ]
+
+    assert 'Frame' not in summary()
+    rear = {'sources': ['lidar', 'rear', 'imu', 'odom'], 'rear__type': 'pointcloud2'}
+    placed = {**rear, 'base_frame': 'base_link', 'lidar__extrinsic': [0, 0, 1, 0, 0, 0]}
+    assert summary(**placed).endswith(' Frame: base_link, lidar by its extrinsic, rear by /tf.')
+    by_both = {'deskew__imu': 'imu', 'deskew__odometry': 'odom', 'rear__point_time': 't'}
+    assert summary(**placed, **by_both).endswith(
+        ' Motion: told by imu and odom, times of points: lidar auto, rear t.'
+    )
+    by_tf = {'deskew__fixed_frame': 'map', 'output_frame': 'odom'}
+    assert ' Frame: odom, lidar by ' in summary(**placed, **by_tf)
+    assert ' Motion: told by /tf in map, ' in summary(**placed, **by_tf)
+
+
 def test_two_sources_may_not_make_features_of_one_name():
     arm = {'imu_angular__type': 'joint_state', 'imu_angular__joints': ['elbow']}
     arm['imu_angular__interfaces'] = ['velocity']
