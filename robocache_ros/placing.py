@@ -18,7 +18,7 @@ from robocache_ros.config import CloudSource, Config, ImuSource
 from robocache_ros.motion.deskew import motion_of
 from robocache_ros.motion.ego import EgoMotion
 from robocache_ros.motion.frames import Frames
-from robocache_ros.motion.gyro import integrate, standstill_bias
+from robocache_ros.motion.gyro import MAX_RATE, integrate, standstill_bias
 from robocache_ros.motion.pose import Pose, compose, identity, matrices, rotate
 from robocache_ros.motion.segments import knots
 from robocache_ros.motion.trajectory import Trajectory, needed_samples
@@ -344,9 +344,9 @@ class Placer:
 
 def _rates_of(track: Track) -> tuple[IntArray, npt.NDArray[np.float64]]:
     """Times [n] and turn rates [n, 3] rad/s of the samples of an IMU that have them."""
-    has_rates = track.ring.column(1)[:, _ANGULAR_VELOCITY]
-    rates = track.ring.column(0)[has_rates, _RATES].astype(np.float64)
-    return track.ring.times[has_rates], rates
+    rates = track.ring.column(0)[:, _RATES].astype(np.float64)
+    usable = track.ring.column(1)[:, _ANGULAR_VELOCITY] & (np.abs(rates) < MAX_RATE).all(axis=1)
+    return track.ring.times[usable], rates[usable]
 
 
 def asked_of_transforms(config: Config) -> tuple[str, ...]:

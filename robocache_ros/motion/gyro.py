@@ -11,7 +11,7 @@ from robocache_ros.motion.quaternion import Float64Array, product
 from robocache_ros.motion.trajectory import Trajectory
 from robocache_ros.samples import IntArray
 
-_MAX_RATE = 100.0  # rad/s; no gyro measures more
+MAX_RATE = 100.0  # rad/s; no gyro measures more
 # Nothing turns: a bias of more is no gyro for this, noise of more than 6 sigma is a movement.
 _MAX_BIAS = 0.05  # rad/s
 _MAX_SPREAD = 0.03  # rad/s, between the least and the greatest
@@ -28,7 +28,7 @@ def integrate(times: IntArray, rates: Float64Array, max_gap_ns: int) -> Trajecto
     `times` int64 [n] ns, increasing; `rates` [n, 3] rad/s about the axes of the body, taken to be
     linear between the samples; one that no gyro can measure is left out. Positions are zero.
     """
-    possible = (np.abs(rates) < _MAX_RATE).all(axis=1)  # not so where it is NaN
+    possible = (np.abs(rates) < MAX_RATE).all(axis=1)  # not so where it is NaN
     times, rates = times[possible], rates[possible].astype(np.float64)
     seconds = (np.diff(times) * 1e-9)[:, None]
     begin, end = rates[:-1], rates[1:]
