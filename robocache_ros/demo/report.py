@@ -140,9 +140,10 @@ def _deskew(values: Mapping[str, str]) -> dict[str, Any]:
     """Which clouds of a source kept their smear, and what the node says of the others."""
     counts = {reason: int(values.get(f'note.{reason}', 0)) for reason in SMEARED}
     return {
+        'now': values.get('deskew', ''),
+        'agreement': values.get('deskew_agreement', ''),
         'point_time': values.get('point_time', ''),
         'smeared': {reason: count for reason, count in counts.items() if count},
-        **{key: value for key, value in values.items() if key.startswith('deskew')},
     }
 
 
@@ -209,13 +210,10 @@ def table(report: Mapping[str, Any]) -> list[str]:
 
 
 def _deskew_line(name: str, deskew: Mapping[str, Any]) -> str:
-    parts = ['on' if deskew['point_time'] else 'off']
+    parts = [deskew['now']]
+    if deskew['agreement']:
+        parts.append(f'agreement of sweeps {deskew["agreement"]}')
     parts += [f'{count} left smeared ({why})' for why, count in deskew['smeared'].items()]
-    parts += [
-        f'{key.removeprefix("deskew_").replace("_", " ")} {value}'
-        for key, value in deskew.items()
-        if key.startswith('deskew')
-    ]
     return f'{"deskew":<10}{name} {", ".join(parts)}'
 
 

@@ -155,21 +155,33 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
         'point_time': '`time` in s',
         'note.motion_late': '2',
         'note.motion_gap': '0',
-        'deskew_residual_mm': '3.1',
+        'deskew': 'on',
+        'deskew_agreement': '56% (25% without motion)',
     }
-    seen.health.sources['rear'] = {'received': '5', 'note.point_time_missing': '5'}
+    seen.health.sources['rear'] = {
+        'received': '5',
+        'note.point_time_missing': '5',
+        'deskew': 'off (point_time_missing)',
+    }
     report = json.loads(json.dumps(build_report(seen, {})))
     assert report['deskew'] == {
         'lidar': {
+            'now': 'on',
+            'agreement': '56% (25% without motion)',
             'point_time': '`time` in s',
             'smeared': {'motion_late': 2},
-            'deskew_residual_mm': '3.1',
         },
-        'rear': {'point_time': '', 'smeared': {'point_time_missing': 5}},
+        'rear': {
+            'now': 'off (point_time_missing)',
+            'agreement': '',
+            'point_time': '',
+            'smeared': {'point_time_missing': 5},
+        },
     }
     assert table(report)[-2:] == [
-        'deskew    lidar on, 2 left smeared (motion_late), residual mm 3.1',
-        'deskew    rear off, 5 left smeared (point_time_missing)',
+        'deskew    lidar on, agreement of sweeps 56% (25% without motion), '
+        '2 left smeared (motion_late)',
+        'deskew    rear off (point_time_missing), 5 left smeared (point_time_missing)',
     ]
 
 
