@@ -87,9 +87,9 @@ def judge_source(facts: SourceFacts) -> list[Verdict]:
             _broken,
             _missing,
             _on_another_clock,
+            _unplaced,  # a cause of drops
             _dropping,
             _unused,
-            _unplaced,
             _smeared,
             _disagreeing,
             _losing,

@@ -236,6 +236,12 @@ def test_a_cloud_that_no_transform_places_is_told_with_the_edge_and_the_fix():
     assert verdict.kind not in source_verdicts.USED_ANYWAY
 
 
+def test_that_no_transform_places_a_cloud_comes_before_what_follows_from_it():
+    recent = {'received': 50, 'note.transform_late': 50, 'dropped.required_missing': 50}
+    found = source_verdicts.judge_source(replace(HEALTHY, recent=Counter(recent)))
+    assert [verdict.kind for verdict in found] == ['transform_late', 'required_missing']
+
+
 def test_an_imu_that_no_transform_places_tells_what_that_costs():
     recent = Counter({'received': 50, 'note.transform_unknown': 50})
     at = Placement(chain=CHAIN)
