@@ -10,6 +10,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from nav_msgs.msg import Odometry
 from rclpy.serialization import serialize_message
 from rig import SECOND, START_NS, Rig, cloud, image, imu, is_conserved, level, stamp, values
 from rosgraph_msgs.msg import Clock
@@ -119,6 +120,27 @@ def test_joint_states_are_read_by_their_configured_names(rig):
     other = JointState(header=imu(START_NS + 1).header, name=['wrist'], position=[1.0])
     rig.send(node, 'joints', joints, other)
     assert drops(rig, node, 'joints') == {'dropped.joint_missing': 1}
+
+
+def test_odometry_is_read_about_its_child_and_dropped_whole_where_it_has_no_pose(rig):
+    node = rig.active(sources=['lidar', 'odom'])
+    publisher = rig.publisher(Odometry, 'odom')
+    rig.settle(node, publisher)
+    good, unset, torn, unstamped = (Odometry(header=imu(START_NS + n).header) for n in range(4))
+    for message in (good, torn, unstamped):
+        message.child_frame_id = 'base_link'
+        message.pose.pose.orientation.w = 1.0
+    unset.pose.pose.orientation.w = 0.0
+    torn.twist.twist.linear.y = math.nan
+    unstamped.header.stamp.sec = unstamped.header.stamp.nanosec = 0
+    rig.send(node, 'odom', publisher, good, unset, torn, unstamped)
+    assert drops(rig, node, 'odom') == {
+        'dropped.bad_pose': 1,
+        'dropped.nonfinite': 1,
+        'dropped.stamp_unset': 1,
+    }
+    status = node._running.pipeline.status(time.monotonic_ns()).sources['odom']
+    assert (status.newest_ns, status.frame_id, status.buffered) == (START_NS, 'base_link', 1)
 
 
 def test_a_bad_message_is_warned_about_once_per_reason_and_so_is_the_recovery(rig, capfd):
