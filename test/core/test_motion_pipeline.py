@@ -9,6 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from small_robot import MS, Drive, cloud, frame_bytes, make_pipeline
 
 from robocache_ros.codec.cloud import CloudView
@@ -403,3 +405,77 @@ def test_motion_that_could_not_be_told_is_refused(given, sentence):
 def test_transforms_are_read_where_odometry_may_be_of_another_frame():
     assert reads_transforms(Config.from_mapping(ODOM))
     assert not reads_transforms(Config.from_mapping(TURNING))
+
+
+# -- the same samples, the same bytes
+
+BOTH = {
+    **ODOM,
+    'sources': ['lidar', 'imu', 'odom'],
+    'imu.extrinsic': HERE,
+    'deskew.imu': 'imu',
+    'deskew.estimate_bias': False,
+    'voxels.sweeps': 2,
+    'voxels.channels': ['count', 'centroid', 'max_time_lag'],
+}
+streams = st.fixed_dictionaries(
+    {
+        'lidar': st.sets(st.integers(0, 60), min_size=1, max_size=6),
+        'imu': st.sets(st.integers(0, 60), min_size=20, max_size=60),
+        'odom': st.sets(st.integers(0, 60), min_size=10, max_size=40),
+    }
+)
+
+
+def sample_of(source, t):
+    """Some sample that differs from time to time."""
+    if source == 'lidar':
+        return sweep(10 * t - 25, 10 * t, (t % 8 + 0.5, 0.5, 0.5), (t % 5, t % 3, t % 4))
+    return odometry(0.05 * t + 0.01 * (t % 3)) if source == 'odom' else gyro(z=0.1 * (t % 7))
+
+
+@settings(max_examples=40, deadline=None)
+@given(streams, st.randoms(use_true_random=False), st.sampled_from(['end', 'start']))
+def test_a_complete_frame_is_a_pure_function_of_the_samples_it_names(times, random, to):
+    parameters = {**BOTH, 'deskew.to': to}
+    back_ms = 25 if to == 'start' else 0
+    # Each source in its order; who comes when is open.
+    queues = {source: sorted(times[source], reverse=True) for source in times}
+    arrivals = []
+    while left := [source for source, queue in queues.items() if queue]:
+        source = random.choice(left)
+        t = queues[source].pop()
+        t_ms = 10 * t - (back_ms if source == 'lidar' else 0)
+        arrivals.append((source, t_ms, sample_of(source, t)))
+    drive = drive_of(**parameters)
+    for number, (source, t_ms, payload) in enumerate(arrivals):
+        drive.push(source, t_ms, payload, at_ms=number)
+        drive.advance(number)
+    drive.advance(10_000)
+    drive.assert_conserved()
+    by_key = {(source, t_ms * MS): payload for source, t_ms, payload in arrivals}
+    for frame in drive.frames:
+        if not frame.complete:
+            continue
+        again = drive_of(**parameters)
+        named = {(source, t_ns) for source, used in frame.used.items() for t_ns in used}
+        for source, t_ns in sorted({*named, ('lidar', frame.t_ref_ns)}, key=lambda one: one[1]):
+            again.push(source, t_ns / MS, by_key[source, t_ns])
+        again.advance(10_000)
+        assert frame_bytes([frame]).items() <= frame_bytes(again.frames).items()
+
+
+@settings(max_examples=40, deadline=None)
+@given(streams, st.randoms(use_true_random=False))
+def test_frames_made_when_everything_has_arrived_do_not_depend_on_the_order(times, random):
+    arrivals = [(source, 10 * t, sample_of(source, t)) for source in times for t in times[source]]
+    in_order, shuffled = drive_of(**BOTH), drive_of(**BOTH)
+    for source, t_ms, payload in sorted(arrivals, key=lambda arrival: arrival[1]):
+        in_order.push(source, t_ms, payload, at_ms=0)
+    random.shuffle(arrivals)
+    for source, t_ms, payload in arrivals:
+        shuffled.push(source, t_ms, payload, at_ms=0)
+    in_order.advance(10_000)
+    shuffled.advance(10_000)
+    assert frame_bytes(in_order.frames) == frame_bytes(shuffled.frames)
+    assert [f.complete for f in in_order.frames] == [f.complete for f in shuffled.frames]
