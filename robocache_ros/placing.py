@@ -29,6 +29,7 @@ from robocache_ros.timeline.track import Snapshot, Track
 
 _ANGULAR_VELOCITY = 1  # group of an IMU's vector, and its columns
 _RATES = slice(4, 7)
+_TOLD_SEC = 10.0  # at least so long /tf is remembered, as tf2 does
 _STANDSTILL_NS = 1_000_000_000
 _MAX_SPEED = 150.0  # m/s; a robot that seems to be faster was put somewhere else
 _SILENT_NS = 1_000_000_000  # a transform that is later than this has stopped
@@ -101,7 +102,8 @@ class Placer:
     """
 
     def __init__(self, config: Config, timeline: Timeline) -> None:
-        self.frames = Frames()
+        longest_sec = max(source.history_sec for source in config.sources)
+        self.frames = Frames(max(_TOLD_SEC, longest_sec + config.timeout_sec))
         self._config = config
         self._deskew = config.deskew
         self._timeline = timeline

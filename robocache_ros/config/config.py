@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -228,6 +228,7 @@ class Config:
         return (
             *judge_names(flat, _known_names(types), types),
             *((unused,) if resolutions else ()),
+            *_short_histories(self),
             *((widened,) if any(self.grid.widened) else ()),
         )
 
@@ -263,6 +264,21 @@ def parameters_of(
         table.append(type_parameter(name))
         table += SOURCE_TYPES[kind].parameters(name, required=name == trigger).values()
     return tuple(table)
+
+
+def _short_histories(config: Config) -> Iterator[str]:
+    """Tell which histories may end before the oldest of many sweeps."""
+    sweeps, deskew = config.voxels.sweeps, config.deskew
+    gaps = [source.max_gap_sec for source in config.voxel_sources()]
+    needed = sweeps * max(gaps, default=0.0) + config.timeout_sec
+    movers = [source for source in config.sources if source.name in (deskew.imu, deskew.odometry)]
+    for source in (*config.voxel_sources(), *movers):
+        if sweeps > 1 and source.history_sec < needed:
+            yield (
+                f'{source.name}.history_sec {source.history_sec:.6g} may be too short for '
+                f'voxels.sweeps {sweeps}: clouds up to max_gap_sec apart need {needed:.6g} s, and '
+                'where it ends a grid has fewer'
+            )
 
 
 def _known_names(types: Mapping[str, str]) -> list[str]:

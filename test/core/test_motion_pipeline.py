@@ -479,3 +479,24 @@ def test_frames_made_when_everything_has_arrived_do_not_depend_on_the_order(time
     shuffled.advance(10_000)
     assert frame_bytes(in_order.frames) == frame_bytes(shuffled.frames)
     assert [f.complete for f in in_order.frames] == [f.complete for f in shuffled.frames]
+
+
+def test_histories_too_short_for_many_sweeps_are_told_and_not_refused():
+    given = {**ODOM, 'voxels.sweeps': 20, 'odom.history_sec': 5.0}
+    (told,) = Config.from_mapping(given).notices(given)
+    assert told.startswith('lidar.history_sec 2 may be too short for voxels.sweeps 20: ')
+    assert 'need 4.1 s' in told
+    enough = {**given, 'lidar.history_sec': 4.1}
+    assert not Config.from_mapping(enough).notices(enough)
+    single = {**ODOM, 'lidar.max_gap_sec': 5.0}
+    assert not Config.from_mapping(single).notices(single)
+
+
+def test_transforms_are_remembered_as_long_as_any_cloud():
+    drive = drive_of(**FIXED, **{'lidar.history_sec': 20.0, 'voxels.sweeps': 2})
+    for t_ms in range(0, 15_000, 100):
+        tell(drive, t_ms, 0.0, at_ms=0)
+    drive.push('lidar', 100, sweep(90, 100, (0.5, 0.5, 0.5)), at_ms=0)
+    drive.push('lidar', 14_000, sweep(13_990, 14_000, (1.5, 0.5, 0.5)), at_ms=14_000)
+    drive.advance(14_000)
+    assert grids(drive)[-1].voxels.index.tolist() == [0, 1]
