@@ -30,6 +30,7 @@ from robocache_ros.timeline.track import Snapshot, Track
 _ANGULAR_VELOCITY = 1  # group of an IMU's vector, and its columns
 _RATES = slice(4, 7)
 _TOLD_SEC = 10.0  # at least so long /tf is remembered, as tf2 does
+_MANY_FRAMES = 1000  # that sources name themselves
 _STANDSTILL_NS = 1_000_000_000
 _MAX_SPEED = 150.0  # m/s; a robot that seems to be faster was put somewhere else
 _SILENT_NS = 1_000_000_000  # a transform that is later than this has stopped
@@ -155,10 +156,12 @@ class Placer:
         return tuple(self._bias.tolist())
 
     def learn(self, source: str, frame_id: str) -> None:
-        """Note the frame_id of a source, which may be an output frame as well."""
+        """Note the frame_id of a source, which other frames may hang on, such as the output's."""
         own, frame_id = self._own_frames.get(source), frame_id.removeprefix('/')
-        known = frame_id in self._given or frame_id in ('', self._config.base_frame)
-        if own is not None and not known:
+        base = self._config.base_frame
+        if own is None or frame_id in ('', base) or frame_id in self._given:
+            return
+        if len(self._given) < _MANY_FRAMES and not self.frames.is_below(base, frame_id):
             self._given.add(frame_id)
             self.frames.add_static(own, frame_id, identity())
 
@@ -170,10 +173,23 @@ class Placer:
         """
         if child.removeprefix('/') in self._given:
             return
+        if self.frames.is_below(parent, child):
+            self._leave_to_transforms(parent)
         if t_ns is None:
             self.frames.add_static(parent, child, pose)
         else:
             self.frames.add_dynamic(parent, child, t_ns, pose)
+
+    def _leave_to_transforms(self, parent: str) -> None:
+        """
+        Take back what was noted of a frame, and those above it, that /tf has above the robot.
+
+        LiDAR odometry does that. A source with an extrinsic still is where that says.
+        """
+        for frame in self._given.difference(self._own_frames.values()):
+            if frame == parent.removeprefix('/') or self.frames.is_below(parent, frame):
+                self.frames.forget(frame)
+                self._given.discard(frame)
 
     def moment(self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found]) -> Moment:
         """Gather what tells the motion during these clouds and up to the time of a frame."""

@@ -69,6 +69,14 @@ class Frames:
         """Forget what moves, for when a clock jumped; what is fixed is told only once."""
         self._keep([edge for edge in self._edges.values() if edge.static])
 
+    def forget(self, child: str) -> None:
+        """Forget where one frame is."""
+        self._keep([edge for edge in self._edges.values() if edge.child != _plain(child)])
+
+    def is_below(self, frame: str, other: str) -> bool:
+        """Whether a frame lies in another one, or in one that does, and so on."""
+        return _plain(other) in self._ancestry(_plain(frame))[0][1:]
+
     def lookup(self, target: str, source: str, t_ns: int) -> Pose | Reason:
         """Return the pose of `source` in `target` at a time, or why it is not known."""
         chain = self._chain(target, source)

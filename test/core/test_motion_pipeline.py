@@ -500,3 +500,19 @@ def test_transforms_are_remembered_as_long_as_any_cloud():
     drive.push('lidar', 14_000, sweep(13_990, 14_000, (1.5, 0.5, 0.5)), at_ms=14_000)
     drive.advance(14_000)
     assert grids(drive)[-1].voxels.index.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize('first', ['tf', 'lidar'])
+def test_a_robot_that_tf_hangs_under_its_sensor_stays_where_the_configuration_has_it(first):
+    """As LiDAR odometry does: odom > lidar > base_link."""
+    drive = drive_of(**{**FIXED, 'lidar.extrinsic': [1, 0, 0, 0, 0, 0]})
+    for t_ms in range(0, 320, 20):
+        if first == 'lidar' and t_ms == 0:
+            drive.push('lidar', 0, POINT)
+        tell(drive, t_ms, 0.001 * t_ms + 1.0, child='lidar')
+        drive.pipeline.tell_transform(t_ms * MS, 'lidar', 'base_link', None, at(-1.0))
+    drive.push('lidar', 300, sweep(200, 300, (0.55, 0.5, 0.5), (1.5, 0.5, 0.5)))
+    drive.advance(310)
+    frame = grids(drive)[-1]
+    assert frame.complete
+    assert frame.voxels.index.tolist() == [1, 2]  # 1.55 m, less 0.1 m, and 2.5 m
