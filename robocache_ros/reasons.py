@@ -331,7 +331,7 @@ class Reason(Enum):
     FRAME_TIMEOUT = _Entry(
         'frame_timeout',
         Scope.FRAME,
-        'Frames not sent because a source had not arrived within `timeout_sec`.',
+        'Frames not sent because a source, or /tf, had not arrived within `timeout_sec`.',
         'Raise `timeout_sec`, or set `on_timeout: partial`.',
     )
     FRAME_REQUIRED = _Entry(

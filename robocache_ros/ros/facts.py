@@ -143,13 +143,15 @@ class Look:
 
     def _short(self, name: str, recent: Mapping[str, int]) -> Short:
         source, reference = self.status.sources[name], self.status.sources[self.reference]
+        config = self.running.config
         return Short(
             source=name,
             late=recent[f'late.{name}'],
             invalid=recent[f'invalid.{name}'],
             period_sec=(source.period_ns or 0) * 1e-9,
             delay_sec=max(0, (source.longest_lag_ns or 0) - (reference.lag_ns or 0)) * 1e-9,
-            max_gap_sec=self.running.config.source(name).max_gap_sec,
+            max_gap_sec=config.source(name).max_gap_sec,
+            moves=name in (config.deskew.imu, config.deskew.odometry),
         )
 
 

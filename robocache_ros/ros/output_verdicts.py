@@ -26,6 +26,7 @@ class Short(NamedTuple):
     period_sec: float
     delay_sec: float  # by how much it arrives later than data of the reference of the same time
     max_gap_sec: float
+    moves: bool = False  # whether `deskew` needs it
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,13 @@ def _why_short(short: Short, facts: OutputFacts) -> str:
     name = short.source
     if short.late:
         needed = seconds(short.delay_sec + short.period_sec)
-        return (
+        late = (
             f'{name} reaches the time of a frame up to {needed} after {facts.reference}, and '
-            f'timeout_sec is {facts.timeout_sec:g}: raise it, find out what delays {name}, or set '
-            f'{name}.wait: newest.'
+            f'timeout_sec is {facts.timeout_sec:g}: raise it, '
         )
+        if short.moves:
+            return f'{late}or find out what delays {name}, which deskew needs.'
+        return f'{late}find out what delays {name}, or set {name}.wait: newest.'
     return (
         f'{name} was more than its max_gap_sec of {short.max_gap_sec:g} away in {short.invalid} '
         f'(it comes every {seconds(short.period_sec)}, up to {seconds(short.delay_sec)} after '

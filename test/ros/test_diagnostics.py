@@ -427,6 +427,13 @@ def test_partial_frames_name_the_source_that_is_late_and_by_how_much():
     )
 
 
+def test_a_late_source_that_tells_the_motion_has_to_be_waited_for():
+    recent = Counter(messages=50, partial=48)
+    late = LATE._replace(moves=True)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[late]))
+    assert verdict.sentence.endswith('or find out what delays imu, which deskew needs.')
+
+
 def test_partial_frames_name_the_source_that_comes_too_seldom():
     seldom = Short('camera', 0, 30, period_sec=1.5, delay_sec=0.02, max_gap_sec=0.2)
     recent = Counter(messages=50, partial=30)
