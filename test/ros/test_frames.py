@@ -311,6 +311,32 @@ def test_tf_is_read_with_the_qos_of_everybody_else_and_can_be_remapped(rig):
     rig.wait(lambda: not rig.own.get_subscriptions_info_by_topic('/r1/tf'), 'the end of it')
 
 
+def test_every_message_on_both_topics_gets_to_the_reader_in_order_also_of_a_burst(rig):
+    latched = QoSProfile(depth=3, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    fixed = rig.own.create_publisher(JointState, '/tf_static', latched)
+    moving = rig.own.create_publisher(JointState, '/tf', 100)
+    fixed.publish(JointState(name=['before']))
+    woken = []
+    node = rig.node(autostart=False)
+    # Any message does for looking at what arrives.
+    config = Config.from_mapping(UNPLACED)
+    transforms = Transforms(node, config, None, lambda: woken.append(True), JointState)
+    read = []
+    transforms.reader.read = lambda _, message, static: read.append((message.name[0], static))
+    rig.wait(lambda: read, 'what was latched')
+    rig.wait(moving.get_subscription_count, 'the subscription to /tf')
+    for k in range(50):
+        moving.publish(JointState(name=[str(k)]))
+    rig.wait(lambda: not transforms._door.open, 'the burst to be noticed')
+    rig.wait(lambda: transforms._door.open, 'the burst to be over')
+    moving.publish(JointState(name=['after']))
+    rig.wait(lambda: len(read) == 52, 'what comes after it')
+    burst = [(str(k), False) for k in range(50)]
+    assert read == [('before', True), *burst, ('after', False)]
+    assert len(woken) == 52
+    transforms.destroy()
+
+
 def test_a_bug_in_the_reader_is_counted_told_and_survived(rig, capfd):
     node = rig.active(**UNPLACED)
     transforms = node._running.inputs.transforms
