@@ -50,7 +50,7 @@ _PERIODS_KEPT = 32
 _MANY = 1000  # points; fewer may be what a filter has left of a sweep, as short as it likes
 _NEAR = 0.1  # of a sweep
 _LARGEST = 2.0**64  # in any unit
-_DOUBTS = 8  # clouds in a row; after that a clock was set, and what was usual is so no more
+_STRAYS = 8  # sweeps in a row that lie elsewhere, and all of them there: a clock was set
 
 # Is told a sentence, and the reason that it is about; None where all is well.
 Tell = Callable[[Reason | None, str], None]
@@ -99,7 +99,8 @@ class PointClock:
         self._told: set[Reason] = set()
         self._stamps: deque[int] = deque(maxlen=_PERIODS_KEPT + 1)
         self._begins: deque[int] = deque(maxlen=_PERIODS_KEPT)  # of sweeps, from their headers
-        self._doubts = 0  # clouds in a row
+        self._strays: deque[int] = deque(maxlen=_STRAYS)  # the same, of those in doubt since
+        self._stray_ns: int | None = None  # of the cloud in hand
         self._reading: _Reading | None = None
         self._description = ''
 
@@ -115,6 +116,7 @@ class PointClock:
         leaves a doubt: what was not measured may have any time. Raises Untimed.
         """
         self._stamps.append(stamp_ns)
+        self._stray_ns = None
         if cloud.n == 0:
             return None
         try:
@@ -126,9 +128,7 @@ class PointClock:
             placed = _placed(cloud)
             return self._read(cloud, stamp_ns, placed) if placed.any() else None
         except Untimed as trouble:
-            self._doubts += 1
-            if self._doubts == _DOUBTS:
-                self._begins.clear()
+            self._follow_strays()
             self._complain(trouble)
             raise
 
@@ -165,7 +165,7 @@ class PointClock:
         times = reading.times(values, stamp_ns)
         self._check(values, times, stamp_ns)
         self._begins.append(times.first_ns - stamp_ns)
-        self._doubts = 0
+        self._strays.clear()
         if self._reading is None:
             self._reading = reading
             self._description = _described(reading, values, times, stamp_ns)
@@ -210,10 +210,21 @@ class PointClock:
         begins_ns = times.first_ns - stamp_ns
         usual_ns = int(median(self._begins)) if self._begins else begins_ns
         if abs(begins_ns - usual_ns) > longest_ns:
+            self._stray_ns = begins_ns
             raise _doubt(
                 values,
                 f'which begins {_ms(begins_ns)} after the header, and until now {_ms(usual_ns)}',
             )
+
+    def _follow_strays(self) -> None:
+        """Believe from the next cloud on that sweeps lie where the last ones in doubt do."""
+        if self._stray_ns is None:
+            self._strays.clear()
+            return
+        self._strays.append(self._stray_ns)
+        apart_ns = max(self._strays) - min(self._strays)
+        if len(self._strays) == _STRAYS and apart_ns <= self._longest_ns():
+            self._begins = deque(self._strays, maxlen=_PERIODS_KEPT)
 
     def _longest_ns(self) -> int:
         """Return how long a sweep may last: a bit more than from one to the next."""

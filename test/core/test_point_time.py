@@ -298,6 +298,14 @@ def test_a_sweep_that_lies_elsewhere_than_those_before_is_in_doubt_until_it_is_u
     assert source.shows(time=until(0.0625)) is DOUBT
 
 
+def test_times_that_run_away_from_the_header_are_in_doubt_for_good():
+    source = Source()
+    # Since the sensor was switched on, which is when the node started.
+    begins = [0.09375 * k for k in range(15)]
+    found = [source.shows(time=begin + until(0.0625)) for begin in begins]
+    assert [times is DOUBT for times in found] == [False] * 4 + [True] * 11
+
+
 def test_what_a_filter_leaves_of_a_sweep_may_begin_anywhere_in_it():
     source = Source()
     for first in (0.0, 0.0, 0.09375, 0.03125, 0.0):
