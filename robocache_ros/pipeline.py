@@ -152,6 +152,8 @@ class Pipeline:
         Raises ValueError, with a sentence, for frames that can not be what they are told to be.
         """
         with self._lock:
+            if t_ns is not None and self._timeline.is_of_last_epoch(t_ns, arrival_ns):
+                return
             self._placer.tell(parent, child, t_ns, pose)
             if t_ns is not None:
                 self._transforms_ns = arrival_ns

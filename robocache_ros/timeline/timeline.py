@@ -93,12 +93,23 @@ class Timeline:
                     fastest = track
         return fastest.gate.newest_ns
 
+    def is_of_last_epoch(self, t_ns: int, arrival_ns: int) -> bool:
+        """Whether what is no sample was on its way when the epoch began: it lies after it."""
+        if self.epoch == 0 or arrival_ns - self.opened_ns > self._jump_ns:
+            return False
+        now_ns = self._reference_ns(arrival_ns)
+        return now_ns is not None and t_ns - now_ns > self._jump_ns
+
+    def _reference_ns(self, arrival_ns: int, other: Track | None = None) -> int | None:
+        """Where the current epoch is, by what is not the `other` track."""
+        leader = self.leader(arrival_ns)
+        if leader is not None and leader is not other and self.in_epoch(leader):
+            return leader.gate.newest_ns
+        return self._clock_ns
+
     def _in_line(self, track: Track, sample: Arrival) -> bool:
         """Whether the sample lies close to where the current epoch is."""
-        leader = self.leader(sample.arrival_ns)
-        reference_ns = self._clock_ns
-        if leader is not None and leader is not track and self.in_epoch(leader):
-            reference_ns = leader.gate.newest_ns
+        reference_ns = self._reference_ns(sample.arrival_ns, track)
         return reference_ns is not None and abs(sample.t_ns - reference_ns) <= self._jump_ns // 2
 
     def _jumped_back(self, track: Track, sample: Arrival) -> None:

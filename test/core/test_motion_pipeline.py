@@ -516,3 +516,25 @@ def test_a_robot_that_tf_hangs_under_its_sensor_stays_where_the_configuration_ha
     frame = grids(drive)[-1]
     assert frame.complete
     assert frame.voxels.index.tolist() == [1, 2]  # 1.55 m, less 0.1 m, and 2.5 m
+
+
+@pytest.mark.parametrize('told_by', ['clock', 'lidar'])
+def test_a_transform_that_was_on_its_way_when_a_bag_looped_spoils_nothing(told_by):
+    drive = drive_of(**FIXED)
+    for t_ms in range(1000, 6000, 20):
+        tell(drive, t_ms, 0.0)
+        if t_ms % 100 == 0:
+            drive.push('lidar', t_ms, POINT)
+            drive.advance(t_ms)
+    if told_by == 'clock':
+        drive.pipeline.clock_jumped(1000 * MS, 6000 * MS)
+    else:
+        jump_back(drive, 900, 6000)
+    tell(drive, 5990, 0.0, at_ms=6001)
+    drive.frames.clear()
+    for t_ms in range(1000, 2000, 20):
+        tell(drive, t_ms - 7, 0.0, at_ms=t_ms + 5001)
+        if t_ms % 100 == 0:
+            drive.push('lidar', t_ms, POINT, at_ms=t_ms + 5001)
+        drive.advance(t_ms + 5001)
+    assert [frame.complete for frame in grids(drive)[-9:]] == [True] * 9
