@@ -11,12 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from small_robot import MS, Drive, cloud, frame_bytes, make_pipeline
 
+from robocache_ros.backends.numpy_backend import NumpyBackend
+from robocache_ros.backends.numpy_deskew import deskew
+from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.config import Config, ConfigError
 from robocache_ros.motion.pose import Pose
+from robocache_ros.pipeline import Pipeline
 from robocache_ros.placing import reads_transforms
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import FeatureFrame, Vector, VoxelFrame
@@ -434,7 +439,7 @@ def sample_of(source, t):
     return odometry(0.05 * t + 0.01 * (t % 3)) if source == 'odom' else gyro(z=0.1 * (t % 7))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(streams, st.randoms(use_true_random=False), st.sampled_from(['end', 'start']))
 def test_a_complete_frame_is_a_pure_function_of_the_samples_it_names(times, random, to):
     parameters = {**BOTH, 'deskew.to': to}
@@ -465,7 +470,7 @@ def test_a_complete_frame_is_a_pure_function_of_the_samples_it_names(times, rand
         assert frame_bytes([frame]).items() <= frame_bytes(again.frames).items()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(streams, st.randoms(use_true_random=False))
 def test_frames_made_when_everything_has_arrived_do_not_depend_on_the_order(times, random):
     arrivals = [(source, 10 * t, sample_of(source, t)) for source in times for t in times[source]]
@@ -538,3 +543,86 @@ def test_a_transform_that_was_on_its_way_when_a_bag_looped_spoils_nothing(told_b
             drive.push('lidar', t_ms, POINT, at_ms=t_ms + 5001)
         drive.advance(t_ms + 5001)
     assert [frame.complete for frame in grids(drive)[-9:]] == [True] * 9
+
+
+# -- against scipy, with everything tilted
+
+
+def matrix(rng, reach=2.0):
+    """Return some pose, 4 x 4."""
+    found = np.eye(4)
+    found[:3, :3] = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix()
+    found[:3, 3] = rng.uniform(-reach, reach, 3)
+    return found
+
+
+def seven(pose):
+    """Return the x y z and qx qy qz qw of a 4 x 4 pose."""
+    return [*pose[:3, 3].tolist(), *Rotation.from_matrix(pose[:3, :3]).as_quat().tolist()]
+
+
+@pytest.mark.parametrize('to', ['end', 'start'])
+@pytest.mark.parametrize('output', ['base_link', 'lidar', 'wheel', 'map'])
+@pytest.mark.parametrize('seed', range(3))
+def test_points_are_where_scipy_has_them_however_sensors_are_mounted(seed, output, to):
+    rng = np.random.default_rng(seed)
+    mounted = {name: matrix(rng) for name in ('lidar', 'imu', 'wheel')}
+    start, velocity, rates = matrix(rng, 100.0), rng.uniform(-5, 5, 3), rng.uniform(-2, 2, 3)
+
+    def robot_at(t_ms):
+        moved = np.eye(4)
+        moved[:3, :3] = Rotation.from_rotvec(rates * t_ms * 1e-3).as_matrix()
+        moved = start @ moved
+        moved[:3, 3] = start[:3, 3] + velocity * t_ms * 1e-3
+        return moved
+
+    spy = Spy()
+    config = {
+        **BOTH,
+        'voxels.sweeps': 1,
+        'output_frame': output,
+        'lidar.extrinsic': seven(mounted['lidar']),
+        'imu.extrinsic': seven(mounted['imu']),
+        'deskew.to': to,
+    }
+    drive = Drive(Pipeline(Config.from_mapping(config), spy, None))
+    wheel = seven(mounted['wheel'])
+    drive.pipeline.tell_transform(
+        0, 'base_link', 'wheel', None, Pose(np.array(wheel[3:]), np.array(wheel[:3]))
+    )
+    t_ref_ms = 200 if to == 'end' else 100
+    there = seven(np.linalg.inv(robot_at(t_ref_ms)))
+    drive.pipeline.tell_transform(  # the world, seen from the robot
+        0, 'base_link', 'map', t_ref_ms * MS, Pose(np.array(there[3:]), np.array(there[:3]))
+    )
+    for t_ms in range(0, 300, 5):
+        shown = mounted['imu'][:3, :3].T @ rates
+        drive.push('imu', t_ms, gyro(*shown))
+        values = odometry(0.0)
+        pose = np.array(seven(robot_at(t_ms) @ mounted['wheel']))
+        drive.pipeline.push(t_ms * MS, 'odom', t_ms * MS, replace(values, pose=pose), 'wheel')
+    world = start @ np.append(rng.uniform(-9, 9, (51, 3)), np.ones((51, 1)), axis=1).T
+    measured = [
+        np.linalg.inv(robot_at(100 + 2 * k) @ mounted['lidar']) @ world[:, k] for k in range(51)
+    ]
+    drive.push('lidar', t_ref_ms, sweep(100, 200, *(p[:3] for p in measured)), at_ms=300)
+    drive.advance(300)
+    (frame,) = grids(drive)
+    assert frame.complete
+    (view,) = spy.clouds
+    points = [column.copy() for column in view.xyz()]
+    deskew(Workspace(), view, view.motion, points)
+    of_output = {'base_link': np.eye(4), **mounted}
+    seen = np.linalg.inv(np.eye(4) if output == 'map' else robot_at(t_ref_ms) @ of_output[output])
+    true = (seen @ world)[:3]
+    assert np.abs(np.stack(points) - true).max() < (0.002 if output != 'map' else 0.005)
+
+
+class Spy(NumpyBackend):
+    """Keeps the clouds of the grid."""
+
+    clouds = ()
+
+    def voxelize(self, clouds, spec):
+        self.clouds = self.clouds or clouds
+        return super().voxelize(clouds, spec)
