@@ -223,8 +223,8 @@ TABLE = (
     ('decode_500k', decode),
     ('deskew_500k', motion.deskewed, 500_000, 'time'),
     ('deskew_500k_organised', motion.deskewed, 499_968, 'rings'),
-    ('merge_3_clouds_of_200k', motion.merged_clouds, 3, 200_000),
-    ('merge_5_sweeps_of_100k', motion.merged_sweeps, 5, 100_000),
+    ('deskew_3_clouds_of_200k', motion.merged_clouds, 3, 200_000),
+    ('deskew_5_sweeps_of_100k', motion.merged_sweeps, 5, 100_000),
     ('image_grid_480p', image_grid, 480, 640),
     ('image_grid_1080p', image_grid, 1080, 1920),
 )
