@@ -424,6 +424,16 @@ class Reason(Enum):
         return self.value.fix
 
 
+# Why a cloud goes into the grid as it was measured, although `deskew` is configured.
+SMEARED = (
+    Reason.POINT_TIME_MISSING,
+    Reason.POINT_TIME_DOUBT,
+    Reason.MOTION_MISSING,
+    Reason.MOTION_LATE,
+    Reason.MOTION_GAP,
+)
+
+
 class Rejected(Exception):
     """A message that can not become a sample: its reason, and what exactly was wrong."""
 

@@ -18,7 +18,7 @@ class PointTimes(NamedTuple):
     scale: float  # ns per unit of the field
     zero: float  # the value of the field that means ...
     zero_ns: int  # ... this time, on the clock of the sample times
-    first_ns: int  # of all points with finite coordinates
+    first_ns: int  # of the earliest point, as `PointClock.read` counts them
     last_ns: int
 
     def at(self, values: AnyArray) -> IntArray:

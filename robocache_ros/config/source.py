@@ -73,7 +73,7 @@ def check_rotation(problems: Problems, name: str, pose: tuple[float, ...] | None
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """What every source has. The kinds are in source_kinds.py."""
+    """What every source has. The kinds are in kinds.py."""
 
     type: ClassVar[str]
     topic_suffix: ClassVar[str]

@@ -10,19 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from robocache_ros.reasons import Reason
+from robocache_ros.reasons import SMEARED
 
-# Why a cloud goes into the grid as it was measured, although its motion was asked for.
-SMEARED = [
-    reason.key
-    for reason in (
-        Reason.POINT_TIME_MISSING,
-        Reason.POINT_TIME_DOUBT,
-        Reason.MOTION_MISSING,
-        Reason.MOTION_LATE,
-        Reason.MOTION_GAP,
-    )
-]
 COUNTS = ('received', 'used', 'buffered', 'expired', 'lost_transport')
 
 
@@ -132,19 +121,23 @@ def _source(values: Mapping[str, str], published: int | None) -> dict[str, Any]:
 
 def _is_timed(values: Mapping[str, str]) -> bool:
     """Whether the node looks at the times of this source's points."""
-    smeared = any(int(values.get(f'note.{reason}', 0)) for reason in SMEARED)
-    return smeared or 'point_time' in values
+    return bool(_smeared(values)) or 'point_time' in values
 
 
 def _deskew(values: Mapping[str, str]) -> dict[str, Any]:
     """Which clouds of a source kept their smear, and what the node says of the others."""
-    counts = {reason: int(values.get(f'note.{reason}', 0)) for reason in SMEARED}
     return {
         'now': values.get('deskew', ''),
         'agreement': values.get('deskew_agreement', ''),
         'point_time': values.get('point_time', ''),
-        'smeared': {reason: count for reason, count in counts.items() if count},
+        'smeared': _smeared(values),
     }
+
+
+def _smeared(values: Mapping[str, str]) -> dict[str, int]:
+    """How many clouds of a source kept their smear, by why."""
+    counts = {reason.key: int(values.get(f'note.{reason.key}', 0)) for reason in SMEARED}
+    return {key: count for key, count in counts.items() if count}
 
 
 def _stages(values: Mapping[str, str]) -> dict[str, dict[str, float]]:

@@ -172,7 +172,7 @@ class Diagnostics:
         }
         points = {'points': output.points, 'points_used': output.points_used}
         growth = self._grow(f'output {name}', look, counts | points)
-        facts = look.output(name, stats.messages, growth, away)
+        facts = look.output(stats.messages, growth, away)
         verdicts = [_INACTIVE] if self._active_since_ns is None else judge_output(facts)
         well = verdicts[0].level == Level.OK and growth.recent['messages'] > 0
         self._tell(f'output {name}', f'{name}: ', verdicts, well, patience=_OUTPUT_PATIENCE)

@@ -116,9 +116,7 @@ class Look:
             last_error=transforms.last_error,
         )
 
-    def output(
-        self, name: str, messages: int, growth: Growth, troubled: Collection[str]
-    ) -> OutputFacts:
+    def output(self, messages: int, growth: Growth, troubled: Collection[str]) -> OutputFacts:
         """
         Return what is known about one output.
 

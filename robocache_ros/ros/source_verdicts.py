@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from robocache_ros.reasons import Reason
+from robocache_ros.reasons import SMEARED, Reason
 from robocache_ros.ros.placement import Placement
-from robocache_ros.ros.verdicts import Level, Verdict, amount, drops
+from robocache_ros.ros.verdicts import Level, Verdict, amount, broken, drops
 
 # A publisher that has not sent anything for this long is suspected of not reaching us.
 PATIENCE_SEC = 3.0
@@ -26,21 +26,13 @@ _UNPLACED = (
     Reason.TRANSFORM_LATE,
     Reason.TRANSFORM_OLD,
 )
-# Why clouds go into the grid as they were measured, although `deskew` is configured.
-_SMEARED = (
-    Reason.POINT_TIME_MISSING,
-    Reason.POINT_TIME_DOUBT,
-    Reason.MOTION_MISSING,
-    Reason.MOTION_LATE,
-    Reason.MOTION_GAP,
-)
 _OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
 _MOTION_UNPLACED = 'motion_unplaced'
 # Kinds of problems of a source whose samples are used all the same.
 USED_ANYWAY = {
     'deskew_wrong',
     _MOTION_UNPLACED,
-    *(reason.key for reason in (Reason.FIELD_MISSING, *_SMEARED)),
+    *(reason.key for reason in (Reason.FIELD_MISSING, *SMEARED)),
 }
 
 
@@ -110,11 +102,7 @@ def _healthy(facts: SourceFacts) -> Verdict:
 
 def _broken(facts: SourceFacts) -> Iterator[Verdict]:
     if facts.recent['errors']:
-        yield Verdict(
-            Level.ERROR,
-            f'{amount(facts.recent["errors"], "message")} could not be handled, which is a bug in '
-            f'robocache_ros; please report it: {facts.last_error}.',
-        )
+        yield broken(facts.recent['errors'], facts.last_error)
 
 
 def _missing(facts: SourceFacts) -> Iterator[Verdict]:
@@ -237,7 +225,7 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
 
 
 def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
-    for reason, count in _notes(facts, _SMEARED):
+    for reason, count in _notes(facts, SMEARED):
         of_points = reason in _OF_POINT_TIMES
         told = '' if of_points else f'It is told by {facts.placement.motion}. '
         yield Verdict(
@@ -252,7 +240,7 @@ def deskew_of(facts: SourceFacts) -> str:
     """Whether the points of a cloud are moved to where they were at the time of a frame."""
     if not facts.deskews:
         return 'off (not configured)'
-    received, found = facts.recent['received'], _notes(facts, (*_SMEARED, *_UNPLACED))
+    received, found = facts.recent['received'], _notes(facts, (*SMEARED, *_UNPLACED))
     if not found:
         return 'on' if received else 'off (no clouds)'
     why, count = ', '.join(r.key for r, _ in found), sum(count for _, count in found)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from robocache_ros.reasons import Reason, Scope
-from robocache_ros.ros.verdicts import Level, Verdict, amount
+from robocache_ros.ros.verdicts import Level, Verdict, amount, broken
 
 _PATIENCE_SEC = 3.0
 _REFUSALS = tuple(reason for reason in Reason if reason.scope is Scope.TRANSFORM)
@@ -32,7 +32,7 @@ def judge_transforms(facts: TransformFacts) -> list[Verdict]:
     """Return all problems of /tf and /tf_static, most basic first, or that there is none."""
     found = []
     if facts.recent['errors']:
-        found.append(_broken(facts))
+        found.append(broken(facts.recent['errors'], facts.last_error))
     if facts.absent:  # of no kind: the log has it since the start
         found.append(Verdict(Level.WARN, facts.absent))
     elif facts.asked and facts.received == 0 and facts.waiting_sec > _PATIENCE_SEC:
@@ -49,14 +49,6 @@ def judge_transforms(facts: TransformFacts) -> list[Verdict]:
                 )
             )
     return found or [_healthy(facts)]
-
-
-def _broken(facts: TransformFacts) -> Verdict:
-    return Verdict(
-        Level.ERROR,
-        f'{amount(facts.recent["errors"], "message")} could not be handled, which is a bug in '
-        f'robocache_ros; please report it: {facts.last_error}.',
-    )
 
 
 def _silent(facts: TransformFacts) -> Verdict:

@@ -48,6 +48,15 @@ def amount(number: int, noun: str) -> str:
     return f'{number} {noun}' if number == 1 else f'{number} {noun}s'
 
 
+def broken(errors: int, last_error: str) -> Verdict:
+    """Return what to say about messages that raised what nothing should raise."""
+    return Verdict(
+        Level.ERROR,
+        f'{amount(errors, "message")} could not be handled, which is a bug in robocache_ros; '
+        f'please report it: {last_error}.',
+    )
+
+
 def seconds(duration_sec: float) -> str:
     """Return '30 ms', '2.5 s' or '3600 s'."""
     if duration_sec < 1:
