@@ -62,7 +62,6 @@ class CloudSource(SourceConfig):
         'the times of points tell it, counted from the header or from the same zero as it.',
         choices=('auto', 'start', 'middle', 'end'),
     )
-
     occupancy_shape: tuple[int, int, int] = parameter(
         (4, 8, 8),
         'Cells of the coarse occupancy among the features, in z, y and x; the voxel grid is '

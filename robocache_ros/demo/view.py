@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from nav_msgs.msg import Odometry
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image, Imu, PointCloud2
+from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import String
 
 from robocache_ros.codec.cloud import decode_cloud
@@ -34,8 +33,8 @@ from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
 from robocache_ros.ros.arguments import parse
+from robocache_ros.ros.input import message_type
 
-MESSAGES = {'pointcloud2': PointCloud2, 'imu': Imu, 'odometry': Odometry}
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
 
@@ -97,7 +96,7 @@ class Viewer:
         for source in self._placed.sources if self._placed else ():
             if source.name in known and source.name not in self._inputs:
                 self._inputs[source.name] = self._node.create_subscription(
-                    MESSAGES[source.type],
+                    message_type(source),
                     known[source.name]['topic'],
                     self._guarded(partial(self._on_input, source.name)),
                     QoSProfile(depth=source.depth, reliability=ReliabilityPolicy.BEST_EFFORT),

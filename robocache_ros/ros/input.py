@@ -82,7 +82,7 @@ class Input:
         self._node = node
         self._pipeline = pipeline
         self._on_sample = on_sample
-        self._message_type = _message_type(source)
+        self._message_type = message_type(source)
         self.type_name = _type_name(self._message_type)
         self._decode = Decoder(source, pipeline.config.deskew, self._tell)
         self._point_clock = self._decode.point_clock
@@ -257,7 +257,7 @@ def _policy(node: Node, source: SourceConfig, topic: str) -> str:
     return policy
 
 
-def _message_type(source: SourceConfig) -> type:
+def message_type(source: SourceConfig) -> type:
     """Return the message of a source; that of odometry is in a package of its own."""
     if source.type != 'odometry':
         return MESSAGES[source.type]
@@ -272,6 +272,6 @@ def _message_type(source: SourceConfig) -> type:
     return found
 
 
-def _type_name(message_type: type) -> str:
-    package = message_type.__module__.split('.')[0]
-    return f'{package}/msg/{message_type.__name__}'
+def _type_name(message: type) -> str:
+    package = message.__module__.split('.')[0]
+    return f'{package}/msg/{message.__name__}'

@@ -12,9 +12,7 @@ import numpy as np
 
 from robocache_ros.sim.config import ImuConfig
 from robocache_ros.sim.path import GRAVITY, Path
-from robocache_ros.sim.rigid import Quaternion, product, quaternion_of, rotation_of
-
-Triple = tuple[float, float, float]
+from robocache_ros.sim.rigid import Quaternion, Triple, product, quaternion_of, rotation_of
 
 
 class Motion(NamedTuple):

@@ -11,9 +11,7 @@ import numpy as np
 
 from robocache_ros.sim.config import OdometryConfig
 from robocache_ros.sim.path import Path
-from robocache_ros.sim.rigid import Quaternion
-
-Triple = tuple[float, float, float]
+from robocache_ros.sim.rigid import Quaternion, Triple
 
 
 class OdometryValues(NamedTuple):

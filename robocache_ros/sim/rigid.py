@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
-Angles = tuple[float, float, float]
+Triple = tuple[float, float, float]
+Angles = Triple  # roll, pitch, yaw, radians
 Quaternion = tuple[float, float, float, float]
 
 

@@ -20,9 +20,9 @@ from robocache_ros.sim.imu import Imu
 from robocache_ros.sim.joints import joints_at
 from robocache_ros.sim.lidar import Lidar, Sweep
 from robocache_ros.sim.loop import Loop
-from robocache_ros.sim.odometry import Odometry, Triple
+from robocache_ros.sim.odometry import Odometry
 from robocache_ros.sim.path import Path
-from robocache_ros.sim.rigid import Angles, Rigid, rotation_of, turned
+from robocache_ros.sim.rigid import Angles, Rigid, Triple, rotation_of, turned
 from robocache_ros.sim.time_field import STAMPS_AT, date, with_time_field
 from robocache_ros.sim.timing import releases
 from robocache_ros.sim.world import World

@@ -12,11 +12,8 @@ import numpy.typing as npt
 
 Points = npt.NDArray[np.void]
 
-STAMPS_AT = {
-    'start': 0.0,
-    'middle': 0.5,
-    'end': 1.0,
-}  # share of the sweep's points before the header
+# Which part of a sweep is over at the time that its header has.
+STAMPS_AT = {'start': 0.0, 'middle': 0.5, 'end': 1.0}
 
 
 class TimeField(NamedTuple):
