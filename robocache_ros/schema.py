@@ -113,11 +113,11 @@ class Schema:
     def _about_frames(self) -> str:
         """Say who tells where clouds are, and how they move; '' without frames."""
         config, deskew = self.config, self.config.deskew
-        frame, clouds = config.output_frame or config.base_frame, config.cloud_sources()
-        if not frame:
+        clouds = config.cloud_sources()
+        if not config.frame:
             return ''
         placed = (f'{c.name} by {"its extrinsic" if c.extrinsic else "/tf"}' for c in clouds)
-        text = f' Frame: {frame}, {", ".join(placed)}.'
+        text = f' Frame: {config.frame}, {", ".join(placed)}.'
         if not deskew.active:
             return text
         on_tf = f'/tf in {deskew.fixed_frame}' if deskew.fixed_frame else ''
@@ -136,9 +136,7 @@ class Schema:
                 'widened': list(grid.widened),
                 'unit': 'm',
                 'index': 'z-major, x fastest',
-                'frame': self.config.output_frame
-                or self.config.base_frame
-                or 'frame_id of the trigger cloud',
+                'frame': self.config.frame or 'frame_id of the trigger cloud',
             },
             'channels': [
                 {'name': column, 'kind': channel.kind, 'field': channel.field}

@@ -28,6 +28,7 @@ from robocache_ros.config.kinds import (
 from robocache_ros.config.names import ROS_GROUPS, ROS_NAMES, judge_names
 from robocache_ros.config.outputs import EVERY, FeatureConfig, VoxelConfig
 from robocache_ros.config.parameters import (
+    FRAME_FORM,
     Parameter,
     Problems,
     check_distinct,
@@ -95,13 +96,13 @@ class Config:
         '',
         'Frame of the robot that `S.extrinsic` and `deskew` are about, such as `base_link`.',
         default_text='`""`: no frames but those of the clouds',
-        form='a frame name without blanks and without a leading /, or ""',
+        form=FRAME_FORM,
     )
     output_frame: str = parameter(
         '',
         'Frame of the outputs; clouds that no transform leads there are left out.',
         default_text='`""`: `base_frame`, or without one the `frame_id` of the trigger cloud',
-        form='a frame name without blanks and without a leading /, or ""',
+        form=FRAME_FORM,
     )
     backend: str = parameter(
         'auto',
@@ -190,6 +191,11 @@ class Config:
         """Return the cloud sources that fill the grid."""
         wanted = self.voxels.sources
         return tuple(s for s in self.cloud_sources() if EVERY in wanted or s.name in wanted)
+
+    @property
+    def frame(self) -> str:
+        """Frame of the outputs, as configured; '' where it is that of the clouds."""
+        return self.output_frame or self.base_frame
 
     @property
     def grid(self) -> Grid:

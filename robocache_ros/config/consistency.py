@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from robocache_ros.config.kinds import CloudSource, ImuSource, OdometrySource
 from robocache_ros.config.outputs import EVERY
-from robocache_ros.config.parameters import Problems, listed, shown
+from robocache_ros.config.parameters import FRAME_FORM, Problems, listed, shown
 from robocache_ros.config.source import SourceConfig
 
 if TYPE_CHECKING:
@@ -29,16 +29,8 @@ def check_together(config: Config) -> None:
     for cloud in config.cloud_sources():
         _check_occupancy(config, cloud, problems)
     _check_resolutions(config, problems)
-    for name, frame in (
-        ('base_frame', config.base_frame),
-        ('output_frame', config.output_frame),
-        ('deskew.fixed_frame', config.deskew.fixed_frame),
-    ):
-        problems.check(
-            _FRAME.fullmatch(frame) is not None,
-            f'{name} must be a frame name without blanks and without a leading /, or "", '
-            f'not {shown(frame)}',
-        )
+    _check_frame_names(config, problems)
+    _check_movers(config, problems)
     _check_motion(config, problems)
     problems.refuse()
 
@@ -61,8 +53,20 @@ def _check_voxel_sources(config: Config, problems: Problems) -> None:
     )
 
 
-def _check_motion(config: Config, problems: Problems) -> None:
-    """Motion is told by a source of the right type, and is that of a frame with a name."""
+def _check_frame_names(config: Config, problems: Problems) -> None:
+    for name, frame in (
+        ('base_frame', config.base_frame),
+        ('output_frame', config.output_frame),
+        ('deskew.fixed_frame', config.deskew.fixed_frame),
+    ):
+        problems.check(
+            _FRAME.fullmatch(frame) is not None,
+            f'{name} must be {FRAME_FORM}, not {shown(frame)}',
+        )
+
+
+def _check_movers(config: Config, problems: Problems) -> None:
+    """Motion is told by a source of the right type, which frames wait for."""
     deskew = config.deskew
     for key, kind in (('imu', ImuSource), ('odometry', OdometrySource)):
         name = getattr(deskew, key)
@@ -78,6 +82,11 @@ def _check_motion(config: Config, problems: Problems) -> None:
             f'{name}.wait must be until_t_ref, as deskew.{key} has to be known up to the last '
             f'point of a cloud, not {shown(waits)}',
         )
+
+
+def _check_motion(config: Config, problems: Problems) -> None:
+    """One thing tells how the robot moves, and it is a frame with a name that does."""
+    deskew = config.deskew
     problems.check(
         not (deskew.odometry and deskew.fixed_frame),
         'deskew.odometry and deskew.fixed_frame both tell how the robot moves: leave one out',

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robocache_ros.config.parameters import parameter, settle
+from robocache_ros.config.parameters import FRAME_FORM, parameter, settle
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class DeskewConfig:
     fixed_frame: str = parameter(
         '',
         'Instead of odometry: the frame, such as `odom`, that `base_frame` moves in on /tf.',
-        form='a frame name without blanks and without a leading /, or ""',
+        form=FRAME_FORM,
     )
     to: str = parameter(
         'end',

@@ -23,6 +23,7 @@ import numpy as np
 
 _KEY = 'parameter'
 _SHOWN_CHARS = 200
+FRAME_FORM = 'a frame name without blanks and without a leading /, or ""'
 
 
 class ConfigError(ValueError):

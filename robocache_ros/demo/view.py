@@ -78,8 +78,7 @@ class Viewer:
         self._schema = schema = read_schema(message)
         groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
         config = Config.from_mapping(schema['parameters'])
-        moved = config.base_frame or config.output_frame
-        self._placed = PlacedClouds(config) if moved else None
+        self._placed = PlacedClouds(config) if config.frame else None
         for subscription in self._inputs.values():
             self._node.destroy_subscription(subscription)
         self._inputs.clear()

@@ -24,7 +24,7 @@ class Placement:
         """Return the place of a source as of now."""
         config = pipeline.config
         source = config.source(name)
-        if not (config.base_frame or config.output_frame):
+        if not config.frame:
             return cls()
         return cls(
             _extrinsic(config, source, status),
