@@ -14,7 +14,8 @@ from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.joints import joint_decoder
 from robocache_ros.codec.odometry import decode_odometry
-from robocache_ros.codec.point_clock import PointClock, Tell, Untimed
+from robocache_ros.codec.point_clock import PointClock, Tell
+from robocache_ros.codec.point_reading import Untimed
 from robocache_ros.config import CloudSource, DeskewConfig, JointStateSource, SourceConfig
 
 # Source type -> decoder, where it does not depend on the parameters of the source.

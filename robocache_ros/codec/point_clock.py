@@ -10,16 +10,23 @@ around the stamp of the header; where they do not, nothing is guessed. See docs/
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from statistics import median
-from typing import NamedTuple
 
 import numpy as np
 
 from robocache_ros.codec.buffers import shown
 from robocache_ros.codec.cloud import XYZ, CloudView
+from robocache_ros.codec.point_reading import (
+    FARTHEST_NS,
+    UNITS_NS,
+    Reading,
+    Untimed,
+    Values,
+    in_ms,
+    zero_of,
+)
 from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import AnyArray
@@ -38,33 +45,20 @@ FIELD_NAMES = (
     'stamp',
     'relative_time',
 )
-UNITS_NS = {'s': 1_000_000_000, 'ms': 1_000_000, 'us': 1_000, 'ns': 1}
 
 # A sweep lasts from 2 ms to 1.5 s. That is a factor below 1000: values fit one unit, or none.
 _SHORTEST_NS = 2_000_000
 _LONGEST_NS = 1_500_000_000
-_FARTHEST_NS = 1_500_000_000  # of a point from the stamp of its header
 _PERIODS = 2  # that a sweep may last: stamps jitter, and sweeps may overlap
 _FIRST_PERIOD_NS = 250_000_000  # until a second cloud tells the period
 _PERIODS_KEPT = 32
 _MANY = 1000  # points; fewer may be what a filter has left of a sweep, as short as it likes
-_NEAR = 0.1  # of a sweep
-_LARGEST = 2.0**64  # in any unit
 _STRAYS = 8  # sweeps in a row that lie elsewhere, and all of them there: a clock was set
 
 # Is told a sentence, and the reason that it is about; None where all is well.
 Tell = Callable[[Reason | None, str], None]
 
 _log = logging.getLogger(__name__)
-
-
-class Untimed(Exception):
-    """The points of a cloud have no times that could be trusted: why, and in numbers."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f'{reason.key}: {detail}')
-        self.reason = reason
-        self.detail = detail
 
 
 class PointClock:
@@ -101,7 +95,7 @@ class PointClock:
         self._begins: deque[int] = deque(maxlen=_PERIODS_KEPT)  # of sweeps, from their headers
         self._strays: deque[int] = deque(maxlen=_STRAYS)  # the same, of those in doubt since
         self._stray_ns: int | None = None  # of the cloud in hand
-        self._reading: _Reading | None = None
+        self._reading: Reading | None = None
         self._description = ''
 
     def describe(self) -> str:
@@ -140,7 +134,7 @@ class PointClock:
         troubles = []
         for name in names:
             try:
-                return self._times(_Values.of(cloud, name, placed), stamp_ns)
+                return self._times(Values.of(cloud, name, placed), stamp_ns)
             except Untimed as trouble:
                 troubles.append(trouble)
         raise next((one for one in troubles if one.reason is Reason.POINT_TIME_DOUBT), troubles[0])
@@ -160,7 +154,7 @@ class PointClock:
         names = ', '.join(shown(name) for name in list(cloud.fields)[:8])
         return f'no field {wanted} with one number per point among {names}'
 
-    def _times(self, values: _Values, stamp_ns: int) -> PointTimes:
+    def _times(self, values: Values, stamp_ns: int) -> PointTimes:
         reading = self._reading or self._understand(values, stamp_ns)
         times = reading.times(values, stamp_ns)
         self._check(values, times, stamp_ns)
@@ -168,52 +162,51 @@ class PointClock:
         self._strays.clear()
         if self._reading is None:
             self._reading = reading
-            self._description = _described(reading, values, times, stamp_ns)
+            self._description = reading.describe(values, times, stamp_ns)
             self._tell(None, self._decision())
         return times
 
-    def _understand(self, values: _Values, stamp_ns: int) -> _Reading:
+    def _understand(self, values: Values, stamp_ns: int) -> Reading:
         """Find out how the values of a field are to be read."""
         if values.low == values.high:
             raise Untimed(
                 Reason.POINT_TIME_MISSING, f'`{values.field}` is {values.low:.15g} in all points'
             )
         unit = self._unit if self._unit != 'auto' else self._unit_of(values)
-        zero = self._stamp_at if self._stamp_at != 'auto' else _zero_of(values, unit, stamp_ns)
-        return _Reading(values.field, unit, zero)
+        zero = self._stamp_at if self._stamp_at != 'auto' else zero_of(values, unit, stamp_ns)
+        return Reading(values.field, unit, zero)
 
-    def _unit_of(self, values: _Values) -> str:
+    def _unit_of(self, values: Values) -> str:
         """Return the unit in which the values last as long as a sweep; integers are no seconds."""
         span, longest_ns = values.high - values.low, self._longest_ns()
         for unit, scale in UNITS_NS.items():
             fits = _SHORTEST_NS <= span * scale <= longest_ns
             if fits and (unit != 's' or not values.integer):
                 return unit
-        raise _doubt(
-            values, f'which in no unit is a sweep of {_ms(_SHORTEST_NS)} to {_ms(longest_ns)}'
+        raise values.doubt(
+            f'which in no unit is a sweep of {in_ms(_SHORTEST_NS)} to {in_ms(longest_ns)}'
         )
 
-    def _check(self, values: _Values, times: PointTimes, stamp_ns: int) -> None:
+    def _check(self, values: Values, times: PointTimes, stamp_ns: int) -> None:
         span_ns, longest_ns = times.last_ns - times.first_ns, self._longest_ns()
         farthest_ns = max(abs(times.first_ns - stamp_ns), abs(times.last_ns - stamp_ns))
         if span_ns > longest_ns:
-            raise _doubt(
-                values, f'which is {_ms(span_ns)}, and a sweep lasts {_ms(longest_ns)} at most'
+            raise values.doubt(
+                f'which is {in_ms(span_ns)}, and a sweep lasts {in_ms(longest_ns)} at most'
             )
         if span_ns < _SHORTEST_NS and values.points >= _MANY:
-            raise _doubt(
-                values,
-                f'which is {_ms(span_ns)}, and a sweep lasts {_ms(_SHORTEST_NS)} at least',
+            raise values.doubt(
+                f'which is {in_ms(span_ns)}, and a sweep lasts {in_ms(_SHORTEST_NS)} at least'
             )
-        if farthest_ns > _FARTHEST_NS:
-            raise _doubt(values, f'which is up to {farthest_ns * 1e-9:.1f} s from the header')
+        if farthest_ns > FARTHEST_NS:
+            raise values.doubt(f'which is up to {farthest_ns * 1e-9:.1f} s from the header')
         begins_ns = times.first_ns - stamp_ns
         usual_ns = int(median(self._begins)) if self._begins else begins_ns
         if abs(begins_ns - usual_ns) > longest_ns:
             self._stray_ns = begins_ns
-            raise _doubt(
-                values,
-                f'which begins {_ms(begins_ns)} after the header, and until now {_ms(usual_ns)}',
+            raise values.doubt(
+                f'which begins {in_ms(begins_ns)} after the header, and until now '
+                f'{in_ms(usual_ns)}'
             )
 
     def _follow_strays(self) -> None:
@@ -251,110 +244,11 @@ class PointClock:
         )
 
 
-class _Values(NamedTuple):
-    """The values of a field in one cloud, in its own unit."""
-
-    field: str
-    dtype: np.dtype[np.generic]
-    points: int
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, cloud: CloudView, field: str, placed: AnyArray | None) -> _Values:
-        column = cloud.column(field)
-        if placed is not None:
-            column = column[placed]
-        with np.errstate(invalid='ignore'):
-            low, high = float(column.min()), float(column.max())
-        values = cls(field, column.dtype, len(column), low, high)
-        if not (abs(low) <= _LARGEST and abs(high) <= _LARGEST):  # a NaN neither
-            raise _doubt(values, 'which is no time')
-        return values
-
-    @property
-    def integer(self) -> bool:
-        return self.dtype.kind != 'f'
-
-
-class _Reading(NamedTuple):
-    """How the values of a field are read."""
-
-    field: str
-    unit: str
-    zero: str  # header, epoch; or the point that headers stamp: start, middle, end
-
-    def times(self, values: _Values, stamp_ns: int) -> PointTimes:
-        low, high, scale = values.low, values.high, UNITS_NS[self.unit]
-        zero = {
-            'header': 0.0,
-            'epoch': low,
-            'start': low,
-            'middle': low + (high - low) / 2,
-            'end': high,
-        }[self.zero]
-        zero_ns = _exact_ns(zero, scale) if self.zero == 'epoch' else stamp_ns
-        first_ns, last_ns = (zero_ns + round((end - zero) * scale) for end in (low, high))
-        return PointTimes(self.field, float(scale), zero, zero_ns, first_ns, last_ns)
-
-
 def _placed(cloud: CloudView) -> AnyArray:
     """Tell which points have finite coordinates, bool [n]."""
     x, y, z = (np.isfinite(cloud.column(axis)) for axis in XYZ)
     placed: AnyArray = x & y & z
     return placed
-
-
-def _zero_of(values: _Values, unit: str, stamp_ns: int) -> str:
-    """Tell what the values count from, so that the header lies in the sweep or close to it."""
-    scale = UNITS_NS[unit]
-    low_ns, high_ns = values.low * scale, values.high * scale
-    off_ns = {
-        zero: max(low_ns - zero_ns, zero_ns - high_ns, 0.0)
-        for zero, zero_ns in (('header', 0), ('epoch', stamp_ns))
-    }
-    if max(off_ns.values()) <= high_ns - low_ns:
-        raise _doubt(values, 'which may count from the header, or like it from a zero just passed')
-    if min(off_ns.values()) > _FARTHEST_NS:
-        raise _doubt(
-            values,
-            f'which in {unit} is on another clock, {off_ns["epoch"] * 1e-9:.1f} s from the header',
-        )
-    return min(off_ns, key=lambda zero: off_ns[zero])
-
-
-def _exact_ns(value: float, scale: int) -> int:
-    """Return value x scale without losing the nanoseconds of a time since the epoch."""
-    whole = math.floor(value)
-    return whole * scale + round((value - whole) * scale)
-
-
-def _described(reading: _Reading, values: _Values, times: PointTimes, stamp_ns: int) -> str:
-    since = {'header': 'from the header', 'epoch': 'from the zero of the header'}
-    counted = since.get(reading.zero, f'so that the header stamps the {reading.zero}')
-    return (
-        f'`{reading.field}` ({values.dtype.name}, {reading.unit}, counted {counted}): a sweep of '
-        f'{_ms(times.last_ns - times.first_ns)}, with the stamp of the header '
-        f'{_place(times, stamp_ns)}'
-    )
-
-
-def _place(times: PointTimes, stamp_ns: int) -> str:
-    """Say where in a sweep the header lies."""
-    after_ns, span_ns = stamp_ns - times.first_ns, times.last_ns - times.first_ns
-    for place, share in (('start', 0.0), ('middle', 0.5), ('end', 1.0)):
-        if abs(after_ns - share * span_ns) <= _NEAR * span_ns:
-            return f'at its {place}'
-    return f'{_ms(abs(after_ns))} {"after" if after_ns > 0 else "before"} its start'
-
-
-def _doubt(values: _Values, why: str) -> Untimed:
-    said = f'`{values.field}` goes from {values.low:.15g} to {values.high:.15g}, {why}'
-    return Untimed(Reason.POINT_TIME_DOUBT, said)
-
-
-def _ms(ns: int) -> str:
-    return f'{ns * 1e-6:.6g} ms'
 
 
 def _tell_log(reason: Reason | None, sentence: str) -> None:

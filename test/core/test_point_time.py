@@ -14,7 +14,8 @@ import pytest
 from codec_messages import INF, NAN, XYZ_FIELDS, but, cloud, header
 
 from robocache_ros.codec.cloud import CloudView, decode_cloud
-from robocache_ros.codec.point_clock import FIELD_NAMES, PointClock, Untimed
+from robocache_ros.codec.point_clock import FIELD_NAMES, PointClock
+from robocache_ros.codec.point_reading import Untimed
 from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.config import CloudSource, DeskewConfig, ImuSource
 from robocache_ros.decoding import Decoder

@@ -10,7 +10,8 @@ import pytest
 from codec_messages import NAN, XYZ_FIELDS, XYZI_FIELDS, cloud
 
 from robocache_ros.codec.cloud import decode_cloud
-from robocache_ros.codec.point_clock import PointClock, Untimed
+from robocache_ros.codec.point_clock import PointClock
+from robocache_ros.codec.point_reading import Untimed
 from robocache_ros.reasons import Reason
 
 SECOND = 1_000_000_000
