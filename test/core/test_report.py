@@ -179,8 +179,10 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
         },
     }
     assert table(report)[-2:] == [
-        'deskew    lidar on, agreement of sweeps 56% (25% without motion), '
-        '2 left smeared (motion_late)',
+        (
+            'deskew    lidar on, agreement of sweeps 56% (25% without motion), '
+            '2 left smeared (motion_late)'
+        ),
         'deskew    rear off (point_time_missing), 5 left smeared (point_time_missing)',
     ]
 
