@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from robocache_ros.pipeline import Pipeline
 from robocache_ros.samples import FeatureFrame, Vector, VoxelFrame
 
 MS = 1_000_000
+Arrival = tuple[str, int, object]  # source, ms of the stamp, payload
 SMALL = {
     'voxels.voxel_size': 1.0,
     'voxels.point_cloud_range': [0.0, 0.0, 0.0, 8.0, 8.0, 4.0],
@@ -91,6 +92,29 @@ class Drive:
         for name, account in self.status().sources.items():
             parts = account.buffered + account.used + account.expired
             assert account.received == parts + sum(account.dropped.values()), name
+
+    def deliver(self, arrivals: Sequence[Arrival]) -> None:
+        """One sample a millisecond, each followed by a look at what is ready."""
+        for number, (source, t_ms, payload) in enumerate(arrivals):
+            self.push(source, t_ms, payload, at_ms=number)
+            self.advance(number)
+        self.advance(10_000)
+        self.assert_conserved()
+
+    def assert_makes_again(self, frame: VoxelFrame | FeatureFrame, arrivals: Sequence[Arrival]):
+        """Nothing but the samples that a frame names makes it, to the bit."""
+        by_key = {(source, t_ms * MS): payload for source, t_ms, payload in arrivals}
+        named = {(source, t_ns) for source, used in frame.used.items() for t_ns in used}
+        for source, t_ns in sorted({*named, ('lidar', frame.t_ref_ns)}, key=lambda one: one[1]):
+            self.push(source, t_ns / MS, by_key[source, t_ns])
+        self.advance(10_000)
+        assert frame_bytes([frame]).items() <= frame_bytes(self.frames).items()
+
+    def deliver_at_once(self, arrivals: Iterable[Arrival]) -> None:
+        """All samples before the first look at what is ready."""
+        for source, t_ms, payload in arrivals:
+            self.push(source, t_ms, payload, at_ms=0)
+        self.advance(10_000)
 
 
 def name_of(frame: VoxelFrame | FeatureFrame) -> str:

@@ -453,21 +453,10 @@ def test_a_complete_frame_is_a_pure_function_of_the_samples_it_names(times, rand
         t_ms = 10 * t - (back_ms if source == 'lidar' else 0)
         arrivals.append((source, t_ms, sample_of(source, t)))
     drive = drive_of(**parameters)
-    for number, (source, t_ms, payload) in enumerate(arrivals):
-        drive.push(source, t_ms, payload, at_ms=number)
-        drive.advance(number)
-    drive.advance(10_000)
-    drive.assert_conserved()
-    by_key = {(source, t_ms * MS): payload for source, t_ms, payload in arrivals}
+    drive.deliver(arrivals)
     for frame in drive.frames:
-        if not frame.complete:
-            continue
-        again = drive_of(**parameters)
-        named = {(source, t_ns) for source, used in frame.used.items() for t_ns in used}
-        for source, t_ns in sorted({*named, ('lidar', frame.t_ref_ns)}, key=lambda one: one[1]):
-            again.push(source, t_ns / MS, by_key[source, t_ns])
-        again.advance(10_000)
-        assert frame_bytes([frame]).items() <= frame_bytes(again.frames).items()
+        if frame.complete:
+            drive_of(**parameters).assert_makes_again(frame, arrivals)
 
 
 @settings(max_examples=20, deadline=None)
@@ -475,13 +464,9 @@ def test_a_complete_frame_is_a_pure_function_of_the_samples_it_names(times, rand
 def test_frames_made_when_everything_has_arrived_do_not_depend_on_the_order(times, random):
     arrivals = [(source, 10 * t, sample_of(source, t)) for source in times for t in times[source]]
     in_order, shuffled = drive_of(**BOTH), drive_of(**BOTH)
-    for source, t_ms, payload in sorted(arrivals, key=lambda arrival: arrival[1]):
-        in_order.push(source, t_ms, payload, at_ms=0)
+    in_order.deliver_at_once(sorted(arrivals, key=lambda arrival: arrival[1]))
     random.shuffle(arrivals)
-    for source, t_ms, payload in arrivals:
-        shuffled.push(source, t_ms, payload, at_ms=0)
-    in_order.advance(10_000)
-    shuffled.advance(10_000)
+    shuffled.deliver_at_once(arrivals)
     assert frame_bytes(in_order.frames) == frame_bytes(shuffled.frames)
     assert [f.complete for f in in_order.frames] == [f.complete for f in shuffled.frames]
 

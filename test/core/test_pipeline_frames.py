@@ -246,35 +246,19 @@ def test_a_frame_is_a_pure_function_of_the_samples_it_names(times, random):
     arrivals = [(source, 10 * t, sample_of(source, t)) for source in times for t in times[source]]
     random.shuffle(arrivals)
     drive = Drive(make_pipeline(None))
-    for number, (source, t_ms, payload) in enumerate(arrivals):
-        drive.push(source, t_ms, payload, at_ms=number)
-        drive.advance(number)
-    drive.advance(10_000)
-    drive.assert_conserved()
-    by_key = {(source, t_ms * MS): payload for source, t_ms, payload in arrivals}
+    drive.deliver(arrivals)
     for frame in drive.frames:
-        again = Drive(make_pipeline(None))
-        named = [(source, t_ns) for source, used in frame.used.items() for t_ns in used]
-        named += [('lidar', frame.t_ref_ns)]
-        for source, t_ns in sorted(set(named), key=lambda name: name[1]):
-            again.push(source, t_ns / MS, by_key[source, t_ns])
-        again.advance(10_000)
-        assert frame_bytes([frame]).items() <= frame_bytes(again.frames).items()
+        Drive(make_pipeline(None)).assert_makes_again(frame, arrivals)
 
 
 @settings(max_examples=60, deadline=None)
 @given(streams, st.randoms(use_true_random=False))
 def test_frames_made_when_everything_has_arrived_do_not_depend_on_the_order(times, random):
     arrivals = [(source, 10 * t, sample_of(source, t)) for source in times for t in times[source]]
-    in_order = Drive(make_pipeline(None))
-    shuffled = Drive(make_pipeline(None))
-    for source, t_ms, payload in sorted(arrivals, key=lambda arrival: arrival[1]):
-        in_order.push(source, t_ms, payload, at_ms=0)
+    in_order, shuffled = Drive(make_pipeline(None)), Drive(make_pipeline(None))
+    in_order.deliver_at_once(sorted(arrivals, key=lambda arrival: arrival[1]))
     random.shuffle(arrivals)
-    for source, t_ms, payload in arrivals:
-        shuffled.push(source, t_ms, payload, at_ms=0)
-    in_order.advance(10_000)
-    shuffled.advance(10_000)
+    shuffled.deliver_at_once(arrivals)
     assert frame_bytes(in_order.frames) == frame_bytes(shuffled.frames)
 
 
