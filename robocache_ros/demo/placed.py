@@ -23,6 +23,7 @@ from robocache_ros.grid import Grid, SparseVoxels, VoxelSpec
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.samples import FloatArray, VoxelFrame
 
+_PATIENCE_SEC = 2.0
 _GRID = Grid((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (1, 1, 1))  # any: points outside are kept
 
 
@@ -38,7 +39,8 @@ class PlacedClouds:
     """
     The clouds of each grid of a node, placed by a pipeline like its own on the same messages.
 
-    So a picture shows what the node computes, and has to wait for what the node waits for.
+    So a picture shows what the node computes. It waits longer for the motion than the node does:
+    a viewer that falls behind is to show what a punctual node had.
     """
 
     def __init__(self, config: Config) -> None:
@@ -48,6 +50,7 @@ class PlacedClouds:
         self.sources = [source for source in config.sources if source.name in heard]
         if config.trigger not in (*heard, RATE):  # a camera, say, which is not listened to
             config = replace(config, trigger=config.voxel_sources()[0].name)
+        config = _patient(config)
         self._backend = _Onlooker()
         self._pipeline = Pipeline(config, self._backend)
         self._decoders = {source.name: Decoder(source, deskew) for source in self.sources}
@@ -62,6 +65,12 @@ class PlacedClouds:
                 clouds = self._backend.seen
                 smeared = points_of([taken_at_once(cloud) for cloud in clouds])
                 yield Placed(frame.t_ref_ns, smeared, points_of(clouds))
+
+
+def _patient(config: Config) -> Config:
+    longer = max(0.0, _PATIENCE_SEC - config.timeout_sec)
+    sources = [replace(s, history_sec=s.history_sec + longer) for s in config.sources]
+    return replace(config, sources=tuple(sources), timeout_sec=config.timeout_sec + longer)
 
 
 class _Onlooker(NumpyBackend):

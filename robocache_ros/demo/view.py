@@ -97,9 +97,22 @@ class Viewer:
                 self._inputs[source.name] = self._node.create_subscription(
                     message_type(source),
                     known[source.name]['topic'],
-                    self._guarded(partial(self._on_input, source.name)),
+                    partial(self._on_inputs, source.name),
                     QoSProfile(depth=source.depth, reliability=ReliabilityPolicy.BEST_EFFORT),
                 )
+
+    def _on_inputs(self, source: str, message: Any) -> None:
+        """Take a message and all that wait behind it, so that what comes fast is not lost."""
+        take = self._guarded(partial(self._on_input, source))
+        subscription = self._inputs[source]
+        for _ in range(subscription.qos_profile.depth):
+            take(message)
+            with subscription.handle:
+                waiting = subscription.handle.take_message(subscription.msg_type, False)
+            if waiting is None:
+                return
+            message = waiting[0]
+        take(message)
 
     def _on_input(self, source: str, message: Any) -> None:
         if self._placed is None:

@@ -107,3 +107,21 @@ def test_what_makes_frames_but_is_not_looked_at_does_not_hold_the_picture_up(con
     clouds = PlacedClouds(replace(config, trigger='camera'))
     messages = [event for event in robot.events(0.4) if event.source in ('lidar', 'imu', 'odom')]
     assert [one for event in messages for one in clouds.push(event.source, event.message)]
+
+
+def test_motion_that_reaches_the_viewer_later_and_later_is_waited_for(config, robot, monkeypatch):
+    def arrival_ns(event):
+        since_ns = event.publish_ns - START_NS
+        return event.publish_ns + (since_ns // 2 if event.source in ('imu', 'odom') else 0)
+
+    clouds = PlacedClouds(config)
+    heard = {source.name for source in clouds.sources}
+    events = [event for event in robot.events(1.0) if event.source in heard]
+    placed = []
+    for event in sorted(events, key=arrival_ns):  # in the end 0.5 s late; a node waits for 0.1 s
+        now_ns = arrival_ns(event)
+        monkeypatch.setattr('robocache_ros.demo.placed.time.monotonic_ns', lambda t=now_ns: t)
+        placed += clouds.push(event.source, event.message)
+    assert len(placed) >= 8
+    for one in placed[1:]:
+        assert np.abs(one.deskewed - one.smeared).max() > 1.0

@@ -279,8 +279,14 @@ def test_a_recorded_fast_demo_holds_every_frame_smeared_and_deskewed(
     )
     assert demo.wait(timeout=60) == 0, demo.log.read_text()
     rows = Counter()
+    clouds = {'/world/cloud': [], '/world/smeared': []}
     for chunk in chunks.RrdReader(path).stream():
         if not chunk.is_static:
             rows[chunk.entity_path] += chunk.num_rows
+        if chunk.entity_path in clouds:
+            points = chunk.to_record_batch()['Points3D:positions']
+            clouds[chunk.entity_path] += points.to_pylist()
     assert rows['/world/voxels'] >= 28
     assert rows['/world/cloud'] == rows['/world/smeared'] >= 26
+    alike = [one == other for one, other in zip(*clouds.values(), strict=True)]
+    assert sum(alike) <= 1  # the first, while motion begins
