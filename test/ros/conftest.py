@@ -6,6 +6,7 @@ Fixtures:
     domain_id      a ROS domain that no other running test has, in any process of this user
     context        an rclpy Context in that domain, shut down at the end
     executor       a SingleThreadedExecutor of that context
+    rig            nodes of both sides in that executor, see rig.py
     wait_until     wait_until(predicate, deadline_sec, what, executor=None)
     node_env       the environment for a subprocess in that domain
     start_process  start_process(*argv, env=None) -> Popen, stopped with the test; what it wrote is
@@ -91,6 +92,16 @@ def executor(context):
     executor = SingleThreadedExecutor(context=context)
     yield executor
     executor.shutdown()
+
+
+@pytest.fixture
+def rig(context, executor):
+    """Give a Rig, which is closed with the test."""
+    from rig import Rig  # it needs ROS
+
+    rig = Rig(context, executor)
+    yield rig
+    rig.close()
 
 
 @pytest.fixture

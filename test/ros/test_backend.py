@@ -16,7 +16,7 @@ from cpu_device import compiler
 from fake_cuda import DEADLINE_SEC, FakeCuda, Opener
 from lifecycle_msgs.srv import GetState
 from rclpy.qos import DurabilityPolicy, QoSProfile
-from rig import START_NS, Rig, cloud, level, stamp, values
+from rig import START_NS, cloud, level, stamp, values
 from sensor_msgs.msg import Image, Imu, PointCloud2
 from std_msgs.msg import String, UInt8MultiArray
 from test_end_to_end import outputs
@@ -35,13 +35,6 @@ from robocache_ros.sim.config import (
 from robocache_ros.sim.robot import Robot
 
 RULE_SEC = 2.0  # from the signal to the end of the process
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from rig import SECOND, SMALL, START_NS, Rig, cloud, image, imu, is_conserved, level, stamp, values
+from rig import SECOND, SMALL, START_NS, cloud, image, imu, is_conserved, level, stamp, values
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, PointCloud2
 
@@ -25,13 +25,6 @@ from robocache_ros.samples import VoxelFrame
 
 PERIOD_NS = SECOND // 10
 DECODERS = {'lidar': decode_cloud, 'camera': decode_image, 'imu': decode_imu}
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 def outputs(rig, node):

@@ -15,7 +15,7 @@ import pytest
 from geometry_msgs.msg import TransformStamped
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rig import SECOND, SMALL, START_NS, Rig, cloud, header, imu, level, stamp, values
+from rig import SECOND, SMALL, START_NS, cloud, header, imu, level, stamp, values
 from sensor_msgs.msg import Imu, JointState, PointCloud2
 
 from robocache_ros.backends import make_backend
@@ -43,13 +43,6 @@ FRAMES = {
     'timeout_sec': 1.5,  # after which a source counts as silent
 }
 UNPLACED = {'sources': ['lidar'], 'base_frame': 'base_link'}
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 @pytest.fixture

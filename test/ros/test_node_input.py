@@ -9,21 +9,13 @@ import random
 import time
 from types import SimpleNamespace
 
-import pytest
 from nav_msgs.msg import Odometry
 from rclpy.serialization import serialize_message
-from rig import SECOND, START_NS, Rig, cloud, image, imu, is_conserved, level, stamp, values
+from rig import SECOND, START_NS, cloud, image, imu, is_conserved, level, stamp, values
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, PointField
 
 from robocache_ros.reasons import Reason
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 class Robot:

@@ -10,7 +10,7 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
-from rig import SECOND, START_NS, Rig, cloud, level, values
+from rig import SECOND, START_NS, cloud, level, values
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import String
 
@@ -20,13 +20,6 @@ from robocache_ros.ros.outputs import schema_qos
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 def change(rig, node, transition):

@@ -8,17 +8,10 @@ import math
 import time
 
 import pytest
-from rig import SECOND, START_NS, Rig, cloud, image, imu, level
+from rig import SECOND, START_NS, cloud, image, imu, level
 from sensor_msgs.msg import Image, Imu, PointCloud2
 
 PERIOD_NS = SECOND // 10
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 def looks(rig, node, count, before=lambda: None):

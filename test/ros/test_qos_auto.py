@@ -5,17 +5,10 @@
 from __future__ import annotations
 
 import pytest
-from rig import BEST_EFFORT, RELIABLE, SECOND, START_NS, Rig, cloud, imu, level, values
+from rig import BEST_EFFORT, RELIABLE, SECOND, START_NS, cloud, imu, level, values
 from sensor_msgs.msg import Imu, LaserScan, PointCloud2
 
 from robocache_ros.ros.events import UnsupportedEventTypeError
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 def lidar(node):

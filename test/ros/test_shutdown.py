@@ -15,20 +15,12 @@ import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException
-from rig import Rig
 
 from robocache_ros.ros import process as process_module
 
 NODE = (sys.executable, '-m', 'robocache_ros', 'node', '--ros-args')
 DEADLINE_SEC = 20
 RULE_SEC = 2.0  # from the signal to the end of the process
-
-
-@pytest.fixture
-def rig(context, executor):
-    rig = Rig(context, executor)
-    yield rig
-    rig.close()
 
 
 def ended_well(process, since):
