@@ -19,7 +19,7 @@ from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.image import ImageView
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
 from robocache_ros.grid import Channel, SparseVoxels
-from robocache_ros.placing import Moment
+from robocache_ros.motion_sources import Moment
 from robocache_ros.reasons import Reason
 from robocache_ros.resampling import Stream
 from robocache_ros.samples import (

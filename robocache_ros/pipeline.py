@@ -5,24 +5,26 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
-from robocache_ros.agreement import Sweeps
-from robocache_ros.assembly import Assembler, CloudPick, Notes, Selection, Window
+from robocache_ros.assembly import Assembler, Notes, Selection
 from robocache_ros.backends import Backend
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.image import ImageView
-from robocache_ros.config import CloudSource, Config, ImageSource
+from robocache_ros.config import Config, ImageSource
 from robocache_ros.motion.pose import Pose
-from robocache_ros.placing import Found, Moment, Placer
+from robocache_ros.motion_sources import MotionSources
+from robocache_ros.placing import Placer
 from robocache_ros.reasons import Reason
+from robocache_ros.robot_frames import RobotFrames
 from robocache_ros.samples import FeatureFrame, Frame, IntArray, Vector, VoxelFrame
 from robocache_ros.schema import Schema
+from robocache_ros.selecting import Selector
+from robocache_ros.sweep_watch import SweepWatch
 from robocache_ros.timeline.aligner import Aligner, OutputStatus, Ready
 from robocache_ros.timeline.epochs import Arrival
 from robocache_ros.timeline.timeline import Timeline
@@ -30,7 +32,6 @@ from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
 
 Payload = CloudView | ImageView | Vector
-_LOOK_NS = 1_000_000_000
 _TRANSFORMS_SILENT_NS = 1_000_000_000  # without any, /tf has stopped and nothing waits for it
 
 
@@ -67,30 +68,19 @@ class Pipeline:
         self._trigger = make_trigger(config, self._timeline)
         tracks = self._timeline.tracks
         self._voxel_tracks = [tracks[source.name] for source in config.voxel_sources()]
-        self._placer = Placer(config, self._timeline)
         self._transforms_ns: int | None = None  # arrival of the last one
-        self._sweeps: Sweeps | None = None  # to be looked at
-        self._next_look_ns = 0
-        self._looks = 0
-        self._movers = [tracks[n] for n in (config.deskew.imu, config.deskew.odometry) if n]
-        self._voxels = Aligner(
-            'voxels',
-            config,
-            self._timeline,
-            [*self._voxel_tracks, *self._movers],
-            max_backlog,
-            until_ns=partial(self._last_point_ns, self._voxel_tracks),
-            held_up=partial(self._waits_for_transforms, self._voxel_tracks),
+        self._frames = RobotFrames(config)
+        self._motion = MotionSources(config, self._timeline, self._frames)
+        self._placer = Placer(config, self._frames)
+        self._selector = Selector(
+            config, self._timeline, self._motion, self._placer, self._assembler
         )
+        self._watch = SweepWatch(config, self._timeline, self._motion, self._placer)
+        heard = [*self._voxel_tracks, *self._motion.tracks]
+        self._voxels = self._aligner('voxels', heard, self._voxel_tracks, max_backlog)
         cloud_tracks = [tracks[source.name] for source in config.cloud_sources()]
-        self._features = Aligner(
-            'features',
-            config,
-            self._timeline,
-            list(tracks.values()),
-            max_backlog,
-            until_ns=partial(self._last_point_ns, cloud_tracks),
-            held_up=partial(self._waits_for_transforms, cloud_tracks),
+        self._features = self._aligner(
+            'features', list(tracks.values()), cloud_tracks, max_backlog
         )
         self._aligners = [self._voxels, self._features] if self._voxel_tracks else [self._features]
         self._compute: dict[str, Callable[[Selection], tuple[Frame | None, Notes]]] = {
@@ -98,6 +88,20 @@ class Pipeline:
             'features': self._assembler.feature_frame,
         }
         self._advanced_ns = 0
+
+    def _aligner(
+        self, name: str, tracks: Sequence[Track], clouds: Sequence[Track], max_backlog: int | None
+    ) -> Aligner:
+        """Make frames of `tracks` wait for them, and until it is known how `clouds` moved."""
+        return Aligner(
+            name,
+            self.config,
+            self._timeline,
+            tracks,
+            max_backlog,
+            until_ns=partial(self._last_point_ns, clouds),
+            held_up=partial(self._waits_for_transforms, clouds),
+        )
 
     def push(
         self, arrival_ns: int, source: str, t_ns: int, payload: Payload, frame_id: str = ''
@@ -125,7 +129,7 @@ class Pipeline:
             track = self._timeline.tracks[source]
             if any(one is sample for one in accepted):
                 track.frame_id = frame_id
-                self._placer.learn(source, frame_id)
+                self._frames.learn(source, frame_id)
                 if isinstance(payload, CloudView):
                     track.fields = tuple(filter(payload.has, payload.fields))
                 if not isinstance(payload, ImageView):
@@ -154,14 +158,14 @@ class Pipeline:
         with self._lock:
             if t_ns is not None and self._timeline.is_of_last_epoch(t_ns, arrival_ns):
                 return
-            self._placer.tell(parent, child, t_ns, pose)
+            self._frames.tell(parent, child, t_ns, pose)
             if t_ns is not None:
                 self._transforms_ns = arrival_ns
 
     def explain_transform(self, source: str) -> str:
         """Say how a source's frame is connected with that of the output, or of the robot."""
         with self._lock:
-            return self._placer.explain(self._timeline.tracks[source], self._frame_id([]))
+            return self._placer.explain(self._timeline.tracks[source], self._selector.frame_id([]))
 
     def explain_motion(self, source: str) -> str:
         """Say what is known of the robot in `deskew.fixed_frame` at the time of a source."""
@@ -172,7 +176,7 @@ class Pipeline:
     def gyro_bias(self) -> tuple[float, ...]:
         """What the gyroscope that `deskew` names shows when nothing turns, rad/s."""
         with self._lock:
-            return self._placer.bias
+            return self._motion.bias
 
     def clock_jumped(self, clock_ns: int, arrival_ns: int) -> None:
         """Begin a new epoch: the ROS clock jumped back to `clock_ns`."""
@@ -238,140 +242,35 @@ class Pipeline:
                 return aligner, ready
         return self._features, None
 
-    def _clouds_at(self, tracks: Sequence[Track], t_ref_ns: int) -> Iterator[Found]:
-        """Yield the newest usable clouds at or before `t_ref_ns` of these sources."""
-        for track in tracks:
-            last = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
-            if last < 0 or not self._timeline.in_epoch(track):
-                continue
-            if t_ref_ns - int(track.ring.times[last]) > track.config.max_gap_ns:
-                continue
-            for at in range(last, max(last - self.config.voxels.sweeps, -1), -1):
-                snapshot = track.ring.column(0)[at]
-                if snapshot.payload is not None:
-                    yield Found(track, int(track.ring.times[at]), snapshot, older=at < last)
-
     def _last_point_ns(self, tracks: Sequence[Track], track: Track, t_ref_ns: int) -> int:
         """Return until when a source has to be known: if it tells the motion, beyond the frame."""
-        if track not in self._movers:
+        if track not in self._motion.tracks:
             return t_ref_ns
-        return max([t_ref_ns, *(found.last_ns for found in self._clouds_at(tracks, t_ref_ns))])
+        clouds = self._selector.clouds_at(tracks, t_ref_ns)
+        return max([t_ref_ns, *(found.last_ns for found in clouds)])
 
     def _waits_for_transforms(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
         """Whether /tf, if anything comes from it, has yet to reach the clouds of a frame."""
         told_ns = self._transforms_ns
         if told_ns is None or now_ns - told_ns > _TRANSFORMS_SILENT_NS:
             return False
-        clouds = list(self._clouds_at(tracks, t_ref_ns))
-        return self._placer.waits(t_ref_ns, self._frame_id(clouds), clouds)
+        clouds = list(self._selector.clouds_at(tracks, t_ref_ns))
+        return self._placer.waits(t_ref_ns, self._selector.frame_id(clouds), clouds)
 
     def _select(self, aligner: Aligner, ready: Ready, now_ns: int) -> Selection:
-        """Return everything the frame is a function of, safe from later arrivals."""
-        clouds = list(self._clouds_at(self._voxel_tracks, ready.t_ref_ns))
-        frame_id = self._frame_id(clouds)
-        moment = Moment(ready.t_ref_ns, frame_id)
-        picks: list[CloudPick] = []
-        windows = []
+        selection = self._selector.select(ready, now_ns, grid=aligner is self._voxels)
         if aligner is self._voxels:
-            self._placer.watch_bias(ready.t_ref_ns)
-            moment = self._placer.moment(ready.t_ref_ns, frame_id, clouds)
-            picks = [self._pick(moment, cloud) for cloud in clouds]
-            self._keep_sweeps(moment)
-        else:
-            targets = self._assembler.targets_ns(ready.t_ref_ns)
-            windows = [
-                self._window(track, targets, frame_id) for track in self._timeline.tracks.values()
-            ]
-        epoch = self._timeline.epoch
-        return Selection(ready, now_ns, epoch, frame_id, picks, windows, moment)
-
-    def _keep_sweeps(self, moment: Moment) -> None:
-        """Once a second, keep the last two sweeps of one source to see how well they agree."""
-        if not self.config.deskew.active or moment.t_ref_ns < self._next_look_ns:
-            return
-        track = self._voxel_tracks[self._looks % len(self._voxel_tracks)]
-        self._looks += 1  # one without sweeps keeps nobody from looking at the others
-        last = int(track.ring.times.searchsorted(moment.t_ref_ns, side='right')) - 1
-        snapshots = track.ring.column(0)
-        if last < 1 or not self._timeline.in_epoch(track):
-            return
-        if any(snapshots[at].payload is None for at in (last - 1, last)):
-            return
-        found = [Found(track, int(track.ring.times[at]), snapshots[at]) for at in (last, last - 1)]
-        over_both = self._placer.moment(moment.t_ref_ns, moment.frame_id, found)
-        self._sweeps = self._placer.sweeps(over_both, *found)
-        self._next_look_ns = moment.t_ref_ns + _LOOK_NS
+            self._watch.keep(selection.moment)
+        return selection
 
     def _look_at_sweeps(self) -> None:
         """See how well two sweeps agree; after the frame has gone out, as it can wait."""
-        sweeps, self._sweeps = self._sweeps, None
+        with self._lock:
+            sweeps = self._watch.taken()
         if sweeps is not None:
             found = self._assembler.agreement(sweeps)
             with self._lock:
                 self._timeline.tracks[sweeps.source].agreement = found
-
-    def _pick(self, moment: Moment, found: Found) -> CloudPick:
-        """Put a cloud where it belongs, with what all its points share."""
-        cloud, notes = self._placer.place(moment, found)
-        if cloud is not None:
-            cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
-        return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes, moment.used)
-
-    def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:
-        """Copy what a table may need of one source; of clouds and images only what it will."""
-        ring = track.ring
-        if len(ring) == 0 or not self._timeline.in_epoch(track):
-            return Window(track.config, np.empty(0, np.int64), _no_samples(track))
-        if track.is_vector:
-            samples = Vector(ring.column(0).copy(), ring.column(1).copy())
-            return Window(track.config, ring.times.copy(), samples)
-        held = np.maximum(ring.times.searchsorted(targets_ns, side='right') - 1, 0)
-        snapshots = ring.column(0)
-        chosen = [at for at in np.unique(held) if snapshots[at].has_features]
-        if not isinstance(track.config, CloudSource):
-            return Window(track.config, ring.times[chosen], list(snapshots[chosen]))
-        found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
-        picks = [self._at_its_own_time(one, frame_id) for one in found]
-        trouble: Counter[Reason] = Counter()
-        for pick in picks:
-            trouble.update({} if pick is None else pick.notes)
-        lying = [k for k, pick in enumerate(picks) if pick is None or pick.cloud is not None]
-        if not lying:
-            return Window(track.config, np.empty(0, np.int64), _no_samples(track), (), trouble)
-        return Window(
-            track.config,
-            ring.times[[chosen[k] for k in lying]],
-            [found[k].snapshot for k in lying],
-            [picks[k] for k in lying],
-            trouble,
-        )
-
-    def _at_its_own_time(self, found: Found, frame_id: str) -> CloudPick | None:
-        """Put a cloud, whose features are not known for good yet, where it was measured."""
-        snapshot = found.snapshot
-        if snapshot.settled or snapshot.payload is None:
-            return None
-        if not self._placer.has_frames:
-            return CloudPick(found.source, found.t_ns, snapshot, found.cloud)
-        return self._pick(self._placer.moment(found.t_ns, frame_id, [found]), found)
-
-    def _frame_id(self, clouds: Sequence[Found]) -> str:
-        """
-        Output frame: as configured, or the one of the trigger, or of the first voxel source.
-
-        Of a trigger without coordinates, such as a camera, the clouds decide as well.
-        """
-        if self.config.output_frame or self.config.base_frame:
-            return self.config.output_frame or self.config.base_frame
-        trigger = self._timeline.tracks.get(self.config.trigger)
-        if trigger in self._voxel_tracks or not self._voxel_tracks:
-            decides = trigger
-        else:
-            decides = self._voxel_tracks[0]
-        if decides is None:
-            return ''
-        by_source = {c.source: c.cloud.frame_id for c in clouds if not c.older}
-        return by_source.get(decides.config.name, decides.frame_id)
 
     def _note(self, aligner: Aligner, notes: Notes) -> None:
         for name, found in notes.items():
@@ -422,10 +321,6 @@ class Pipeline:
         for aligner in self._aligners:
             aligner.flush()
         self._trigger.reset()
-        self._placer.begin_epoch()
-        self._next_look_ns = 0
-
-
-def _no_samples(track: Track) -> Vector:
-    width = sum(group.width for group in track.groups)
-    return Vector(np.empty((0, width), np.float32), np.empty((0, len(track.groups)), np.bool_))
+        self._frames.tree.clear()
+        self._motion.begin_epoch()
+        self._watch.begin_epoch()

@@ -11,10 +11,9 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
 from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.placing import reads_transforms
 from robocache_ros.reasons import Rejected
 from robocache_ros.samples import Frame
-from robocache_ros.transforms import TF, TF_STATIC, TransformReader
+from robocache_ros.transforms import TF, TF_STATIC, TransformReader, reads_transforms
 
 
 def replay(

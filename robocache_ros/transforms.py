@@ -1,6 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What /tf and /tf_static tell, live and in a replay: taken, or refused with a reason."""
+"""What is asked of /tf and /tf_static, and what they tell: taken, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from robocache_ros.codec.buffers import shown
 from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.config import Config
 from robocache_ros.motion.pose import Pose
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
@@ -105,6 +106,29 @@ class TransformReader:
                 f'({reason.key}: {rejected.detail}). {reason.fix} '
                 'Said once, counted in /diagnostics.'
             )
+
+
+def asked_of_transforms(config: Config) -> tuple[str, ...]:
+    """Return what a configuration depends on /tf for, in words; () if on nothing."""
+    if not config.frame:
+        return ()
+    base, output = config.base_frame or config.output_frame, config.output_frame
+    placed = [*config.cloud_sources(), *(s for s in config.sources if s.name == config.deskew.imu)]
+    asked = [
+        f'where {source.name} is, unless in the frame {base}'
+        for source in placed
+        if getattr(source, 'extrinsic', None) is None
+    ]
+    if output and output != base:
+        asked.append(f'where {base} is in {output}')
+    if config.deskew.fixed_frame:
+        asked.append(f'how {base} moves in {config.deskew.fixed_frame}')
+    return tuple(asked)
+
+
+def reads_transforms(config: Config) -> bool:
+    """Whether /tf is read: also where odometry may turn out to be that of another frame."""
+    return bool(asked_of_transforms(config) or config.deskew.odometry)
 
 
 def _time_of(header: Any) -> int:

@@ -14,6 +14,8 @@ from robocache_ros.motion.pose import Pose
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray
 
+MAX_SPEED = 150.0  # m/s; a robot that seems to be faster was put somewhere else
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:

@@ -12,7 +12,6 @@ from rclpy.node import Node
 from robocache_ros.backends import Backend
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline, PipelineStatus
-from robocache_ros.placing import asked_of_transforms
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
@@ -24,6 +23,7 @@ from robocache_ros.ros.transforms import Transforms
 from robocache_ros.ros.verdicts import Level, Verdict
 from robocache_ros.ros.worker import Worker
 from robocache_ros.timeline.track import SourceStatus
+from robocache_ros.transforms import asked_of_transforms
 
 
 @dataclass(frozen=True)

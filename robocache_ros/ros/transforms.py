@@ -17,9 +17,14 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.placing import asked_of_transforms, reads_transforms
 from robocache_ros.ros.events import NO_SUBSCRIPTION_EVENTS
-from robocache_ros.transforms import TF, TF_STATIC, TransformReader
+from robocache_ros.transforms import (
+    TF,
+    TF_STATIC,
+    TransformReader,
+    asked_of_transforms,
+    reads_transforms,
+)
 
 _DEPTH = 100  # as of tf2_ros
 # Waking up costs rclpy 0.4 ms: at every message of a /tf of 1 kHz that is half a core. So what

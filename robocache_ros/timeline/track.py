@@ -46,7 +46,7 @@ class Snapshot:
         self.settled = False  # whether the vector stays: not where it was not known how it moved
         self.moved_by: Mapping[str, tuple[int, ...]] = {}  # samples that told that for the vector
         self.voxels: SparseVoxels | None = None
-        self.voxels_at = b''  # where the cloud was placed then, see CloudPick.place
+        self.voxels_at = b''  # where the cloud was placed then, see assembly.place_of
 
     @property
     def has_features(self) -> bool:

@@ -17,8 +17,8 @@ import pytest
 from robocache_ros.config import DEFAULTS, Config, parameters_of
 from robocache_ros.config.params_file import read_params_file
 from robocache_ros.config.source import SourceConfig
-from robocache_ros.placing import asked_of_transforms
 from robocache_ros.reasons import Reason
+from robocache_ros.transforms import asked_of_transforms
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 YAML = ROOT / 'config' / 'preprocessor.yaml'

@@ -33,8 +33,12 @@ LAYERS = {
     'timeline': {'timeline'},
     'pipeline': {
         'agreement',
-        'assembly',
+        'robot_frames',
+        'motion_sources',
         'placing',
+        'assembly',
+        'selecting',
+        'sweep_watch',
         'pipeline',
         'api',
         'reading',

@@ -22,10 +22,10 @@ from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.config import Config, ConfigError
 from robocache_ros.motion.pose import Pose
 from robocache_ros.pipeline import Pipeline
-from robocache_ros.placing import reads_transforms
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import FeatureFrame, Vector, VoxelFrame
 from robocache_ros.schema import Schema
+from robocache_ros.transforms import reads_transforms
 
 HERE = [0, 0, 0, 0, 0, 0]
 LIDAR = {'sources': ['lidar'], 'base_frame': 'base_link', 'lidar.extrinsic': HERE}
