@@ -237,10 +237,11 @@ class PointClock:
         if trouble.reason in self._told:
             return
         self._told.add(trouble.reason)
+        fix = trouble.reason.fix.replace('`S.', f'`{self._source}.')
         self._tell(
             trouble.reason,
             f'{self._source}: a cloud without times of its points ({trouble.reason.key}: '
-            f'{trouble.detail}). {trouble.reason.fix} Said once, counted in /diagnostics.',
+            f'{trouble.detail}). {fix} Said once, counted in /diagnostics.',
         )
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -63,12 +64,19 @@ def extrinsic_parameter() -> Any:
 
 
 def check_rotation(problems: Problems, name: str, pose: tuple[float, ...] | None) -> None:
-    """Refuse a pose of 7 numbers whose quaternion is not near unit length."""
-    norm2 = 1.0 if pose is None or len(pose) == 6 else sum(v * v for v in pose[3:])
-    problems.check(
-        0.5 <= norm2 <= 2.0,
-        f'{name} must end in a quaternion x, y, z, w of unit length, not {shown(pose)}',
-    )
+    """Refuse angles that are meant as degrees, and a quaternion that is not near unit length."""
+    turns = (0.0,) if pose is None else pose[3:]
+    if len(turns) == 4:
+        problems.check(
+            0.5 <= sum(v * v for v in turns) <= 2.0,
+            f'{name} must end in a quaternion x, y, z, w of unit length, not {shown(pose)}',
+        )
+    else:
+        problems.check(
+            max(map(abs, turns)) <= 2.0 * math.pi,
+            f'{name} must end in roll, pitch, yaw in radians, one turn each at most, not '
+            f'{shown(pose)}: are these degrees?',
+        )
 
 
 @dataclass(frozen=True)

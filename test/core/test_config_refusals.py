@@ -134,6 +134,10 @@ REFUSED = {
         ['lidar.extrinsic must end in a quaternion x, y, z, w of unit length', 'not [1'],
     ),
     'long quaternion': ({**ODOM, 'imu.extrinsic': [0] * 3 + [1, 1, 1, 0]}, ['unit length']),
+    'degrees': (
+        {**ODOM, 'lidar.extrinsic': [0, 0, 1, 0, 0, 90]},
+        ['lidar.extrinsic must end in roll, pitch, yaw in radians', '90', 'degrees?'],
+    ),
     'extrinsic of a camera': (
         {'camera.extrinsic': [0.0] * 6},
         ['unknown parameter camera.extrinsic', 'a source of type image has'],

@@ -255,7 +255,7 @@ def test_a_sweep_longer_than_two_periods_is_in_doubt():
     assert source.shows(t=until(201 * MS, np.uint32)) is DOUBT
     assert source.told[-1][1].startswith(
         'top: a cloud without times of its points (point_time_doubt: `t` goes from 0 to '
-        '201000000, which is 201 ms, and a sweep lasts 200 ms at most). Set `S.point_time`, '
+        '201000000, which is 201 ms, and a sweep lasts 200 ms at most). Set `top.point_time`, '
     )
 
 
