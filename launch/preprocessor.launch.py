@@ -110,7 +110,7 @@ def _rviz(arguments, fqn, parameters):
     config = Config.from_mapping(parameters)
     topic = config.source(source).topic if source else 'lidar/points'
     namespace = fqn.rpartition('/')[0]
-    frame = arguments['fixed_frame'] or config.output_frame or config.base_frame
+    frame = arguments['fixed_frame'] or config.frame
     sim_time = switch('use_sim_time', arguments['use_sim_time'])
     return Node(
         package='rviz2',

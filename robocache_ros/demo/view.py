@@ -34,6 +34,7 @@ from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
 from robocache_ros.ros.arguments import parse
 from robocache_ros.ros.input import message_type
+from robocache_ros.ros.waiting import waiting_on
 
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
@@ -105,14 +106,8 @@ class Viewer:
         """Take a message and all that wait behind it, so that what comes fast is not lost."""
         take = self._guarded(partial(self._on_input, source))
         subscription = self._inputs[source]
-        for _ in range(subscription.qos_profile.depth):
-            take(message)
-            with subscription.handle:
-                waiting = subscription.handle.take_message(subscription.msg_type, False)
-            if waiting is None:
-                return
-            message = waiting[0]
-        take(message)
+        for one in (message, *waiting_on(subscription, subscription.qos_profile.depth)):
+            take(one)
 
     def _on_input(self, source: str, message: Any) -> None:
         if self._placed is None:

@@ -18,6 +18,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.events import NO_SUBSCRIPTION_EVENTS
+from robocache_ros.ros.waiting import waiting_on
 from robocache_ros.transforms import (
     TF,
     TF_STATIC,
@@ -124,23 +125,12 @@ class Transforms:
 
     def _look(self) -> None:
         """Take what has come on /tf since the last look; if nothing has, wait for it again."""
-        taken = self._taken()
+        taken = waiting_on(self._moving, _DEPTH)
         for message in taken:
             self.take(message, static=False)
         if not taken:
             self._door.open = True
             self._timer.cancel()
-
-    def _taken(self) -> list[Any]:
-        subscription = self._moving
-        messages: list[Any] = []
-        while len(messages) < _DEPTH:
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, False)
-            if taken is None:
-                break
-            messages.append(taken[0])
-        return messages
 
     def _tell(self, sentence: str) -> None:
         self._node.get_logger().warning(f'transforms: {sentence}')

@@ -1,0 +1,19 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages that wait on a subscription, taken without waking the executor for each of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def waiting_on(subscription: Any, most: int) -> list[Any]:
+    """Return up to `most` messages, the oldest first; in the executor's thread."""
+    messages: list[Any] = []
+    while len(messages) < most:
+        with subscription.handle:
+            taken = subscription.handle.take_message(subscription.msg_type, False)
+        if taken is None:
+            break
+        messages.append(taken[0])
+    return messages
