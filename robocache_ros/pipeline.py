@@ -111,18 +111,11 @@ class Pipeline:
 
         Raises Rejected, without counting it, for an image smaller than its feature grid.
         """
-        row: tuple[object, ...]
         if isinstance(payload, ImageView):
             config = self.config.source(source)
             assert isinstance(config, ImageSource)
             payload.check_grid(*config.grid, config.channels)
-        if isinstance(payload, Vector):
-            row = (payload.values, payload.valid)
-            if payload.pose is not None:
-                row = (*row, payload.pose)
-        else:
-            row = (Snapshot(payload),)
-        sample = Arrival(arrival_ns, t_ns, row)
+        sample = Arrival(arrival_ns, t_ns, _row_of(payload))
         with self._lock:
             epoch = self._timeline.epoch
             accepted = self._timeline.push(source, sample)
@@ -324,3 +317,11 @@ class Pipeline:
         self._frames.tree.clear()
         self._motion.begin_epoch()
         self._watch.begin_epoch()
+
+
+def _row_of(payload: Payload) -> tuple[object, ...]:
+    """Return what the ring buffer of a source keeps of a sample, column by column."""
+    if not isinstance(payload, Vector):
+        return (Snapshot(payload),)
+    row = (payload.values, payload.valid)
+    return row if payload.pose is None else (*row, payload.pose)

@@ -15,7 +15,7 @@ from robocache_ros.config.parameters import (
     settle,
     shown,
 )
-from robocache_ros.grid import MAX_POINTS, Channel, Grid, VoxelSpec
+from robocache_ros.grid import MAX_POINTS, MAX_SEED, Channel, Grid, VoxelSpec
 
 EVERY = '*'  # in voxels.sources
 
@@ -75,7 +75,7 @@ class VoxelConfig:
         high=32,
     )
     seed: int = parameter(
-        0, 'Decides which points `voxels.max_points_per_voxel` keeps.', low=0, high=2**32 - 1
+        0, 'Decides which points `voxels.max_points_per_voxel` keeps.', low=0, high=MAX_SEED
     )
     sweeps: int = parameter(
         1,

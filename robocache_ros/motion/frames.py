@@ -210,4 +210,4 @@ def _below(ancestry: list[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    return name[1:] if name.startswith('/') else name
+    return name.removeprefix('/')
