@@ -64,8 +64,8 @@ BEHIND_NS = SECOND_NS  # a sensor does not send seconds of old data in one burst
 
 class SimNode(Node):
     """
-    Publishes lidar/points, camera/image, imu/data, joint_states, odom, if asked for a second
-    LiDAR and /tf, and sim/sent for each message.
+    Publishes lidar/points, camera/image, imu/data, joint_states and odom, lidar_rear/points and
+    /tf if they are asked for, and sim/sent for each message.
 
     One timer, always set to what is due next; before all else it renders what is reused.
     `finished` is done when `duration_sec` is over.
