@@ -21,7 +21,7 @@ from robocache_ros.reasons import Reason, Rejected
 TF, TF_STATIC = '/tf', '/tf_static'
 _SILENT_NS = 1_000_000_000  # who has not told a frame for so long tells it no more
 _FARTHEST = 1e9  # metres
-_MANY_FRAMES = 4096
+_MANY_FRAMES = 4096  # of more, those that are told no more are forgotten
 
 _log = logging.getLogger(__name__)
 

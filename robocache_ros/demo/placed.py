@@ -84,7 +84,7 @@ class _Onlooker(NumpyBackend):
 
 
 def taken_at_once(cloud: CloudView) -> CloudView:
-    """Return a cloud as if all of it had been measured with the last of its points."""
+    """Return a cloud as if all of it had been measured at the end of its last segment."""
     if cloud.motion is None:
         return cloud
     last = cloud.motion.segments[-1]

@@ -16,7 +16,7 @@ from robocache_ros.samples import IntArray
 
 _NOWHERE: Numbers = ((0.0, 0.0, 0.0, 1.0), (0.0, 0.0, 0.0))
 _SHOWN_NAMES = 8
-_MANY_FRAMES = 2048
+_MANY_FRAMES = 2048  # of more, those that are told no more are forgotten
 
 
 class _Chain(NamedTuple):
