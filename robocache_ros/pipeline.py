@@ -48,9 +48,9 @@ class Pipeline:
     """
     Aligns samples in time and computes frames. It knows no ROS and has no clock.
 
-    `push` and `reject` may be called from any thread and only store; `advance` belongs to one
-    thread and computes outside the lock. All `arrival_ns` and `now_ns` come from one monotonic
-    clock of the caller: the steady clock live, the recorded receive times in a replay.
+    `advance` belongs to one thread and computes outside the lock; all else may be called from any
+    thread, and only stores or looks. All `arrival_ns` and `now_ns` come from one monotonic clock
+    of the caller: the steady clock live, the recorded receive times in a replay.
     """
 
     def __init__(self, config: Config, backend: Backend, max_backlog: int | None = 3) -> None:

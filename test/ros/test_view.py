@@ -249,40 +249,44 @@ def test_without_the_viewer_it_says_what_to_install(monkeypatch, capsys, tmp_pat
     assert 'pip install' in capsys.readouterr().err
 
 
-def test_a_recorded_demo_holds_every_frame(start_process, tmp_path, domain_id):
+@pytest.fixture
+def recorded(start_process, tmp_path, domain_id):
+    """Record a demo of three seconds; returns the chunks of what changed."""
     chunks = pytest.importorskip('rerun.chunk', reason='needs a rerun-sdk that reads its files')
     path = tmp_path / 'demo.rrd'
-    demo = start_process(
-        *(sys.executable, '-m', 'robocache_ros', 'demo', '--seconds', '3', '--save', path),
-        *('--domain', domain_id, '--sim-param', 'lidar.columns:=400'),
-    )
-    assert demo.wait(timeout=60) == 0, demo.log.read_text()
+
+    def record(*arguments):
+        demo = start_process(
+            *(sys.executable, '-m', 'robocache_ros', 'demo', '--seconds', '3', '--save', path),
+            *('--domain', domain_id, '--sim-param', 'lidar.columns:=400', *arguments),
+        )
+        assert demo.wait(timeout=60) == 0, demo.log.read_text()
+        return [chunk for chunk in chunks.RrdReader(path).stream() if not chunk.is_static]
+
+    return record
+
+
+def rows_of(chunks):
+    """How often something was recorded, by its path."""
     rows = Counter()
-    for chunk in chunks.RrdReader(path).stream():
-        if not chunk.is_static:
-            rows[chunk.entity_path] += chunk.num_rows
+    for chunk in chunks:
+        rows[chunk.entity_path] += chunk.num_rows
+    return rows
+
+
+def test_a_recorded_demo_holds_every_frame(recorded):
+    rows = rows_of(recorded())
     assert rows['/world/voxels'] >= 28
     assert rows['/world/cloud'] >= 28
     assert rows['/camera'] >= 28
     assert rows['/features/imu/angular_velocity'] == rows['/world/voxels']
 
 
-def test_a_recorded_fast_demo_holds_every_frame_smeared_and_deskewed(
-    start_process, tmp_path, domain_id
-):
-    chunks = pytest.importorskip('rerun.chunk', reason='needs a rerun-sdk that reads its files')
-    path = tmp_path / 'demo.rrd'
-    demo = start_process(
-        *(sys.executable, '-m', 'robocache_ros', 'demo', '--seconds', '3', '--fast'),
-        *('--save', path, '--domain', domain_id, '--sim-param', 'lidar.columns:=400'),
-        *('--sim-param', 'imu.rate_hz:=100.0'),
-    )
-    assert demo.wait(timeout=60) == 0, demo.log.read_text()
-    rows = Counter()
+def test_a_recorded_fast_demo_holds_every_frame_smeared_and_deskewed(recorded):
+    chunks = recorded('--fast', '--sim-param', 'imu.rate_hz:=100.0')
+    rows = rows_of(chunks)
     clouds = {'/world/cloud': [], '/world/smeared': []}
-    for chunk in chunks.RrdReader(path).stream():
-        if not chunk.is_static:
-            rows[chunk.entity_path] += chunk.num_rows
+    for chunk in chunks:
         if chunk.entity_path in clouds:
             points = chunk.to_record_batch()['Points3D:positions']
             clouds[chunk.entity_path] += points.to_pylist()
