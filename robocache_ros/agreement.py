@@ -1,10 +1,11 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-How well two sweeps of a LiDAR agree, with their motion and without: whether it is on, and right.
+How well two sweeps of a LiDAR agree, as deskewed and as if the robot had never turned.
 
 A wall that was measured twice fills the same voxels twice, if its points are where they were. With
-an axis of the gyroscope swapped it does so less than if nothing were known about the motion.
+an axis of the gyroscope swapped it does so less than if nothing were known of the turning. The way
+is kept in both: rings on the road look alike from everywhere, and would speak against any motion.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Agreement(NamedTuple):
     """Share of the voxels of a sweep, 0 to 1, that the sweep before it fills as well."""
 
     deskewed: float
-    unmoved: float  # the same, as if the robot had stood still
+    unturned: float  # the same, as if the robot had moved without turning
 
 
 class Sweeps(NamedTuple):
@@ -34,12 +35,12 @@ class Sweeps(NamedTuple):
 
     source: str
     deskewed: Sequence[CloudView]
-    unmoved: Sequence[CloudView]
+    unturned: Sequence[CloudView]
 
     def agreement(self, backend: Operations, spec: VoxelSpec) -> Agreement:
         """Voxelize a sample of both sweeps, both ways."""
         shares = []
-        for pair in (self.deskewed, self.unmoved):
+        for pair in (self.deskewed, self.unturned):
             shares.append(_shared(*(backend.voxelize([_thinned(one)], spec) for one in pair)))
         return Agreement(*shares)
 

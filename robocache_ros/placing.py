@@ -89,18 +89,19 @@ class Placer:
         return Placed(placed, notes)
 
     def sweeps(self, moment: Moment, newer: Found, older: Found) -> Sweeps | None:
-        """Put two sweeps of a source into the frame of a moment, moved and as if nothing had."""
-        moving: list[CloudView] = []
-        still: list[CloudView] = []
+        """Put two sweeps into the frame of a moment, deskewed and as if nothing had turned."""
+        deskewed: list[CloudView] = []
+        unturned: list[CloudView] = []
         for found in (newer, older):
             ego = self._ego(moment, found)
-            moved = ego if isinstance(ego, Reason) else self._moving(moment, found, ego)
-            unmoved = self._still(moment, found)
-            if isinstance(moved, Reason) or isinstance(unmoved, Reason):
+            if isinstance(ego, Reason):
                 return None
-            moving.append(moved)
-            still.append(unmoved)
-        return Sweeps(newer.source, moving, still)
+            for clouds, motion in ((deskewed, ego), (unturned, replace(ego, turns=False))):
+                cloud = self._moving(moment, found, motion)
+                if isinstance(cloud, Reason):
+                    return None
+                clouds.append(cloud)
+        return Sweeps(newer.source, deskewed, unturned)
 
     def waits(self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found]) -> bool:
         """Whether /tf has yet to reach the time of a frame, or of one of its clouds."""

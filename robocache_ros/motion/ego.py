@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robocache_ros.motion.pose import Pose, compose, inverse
+from robocache_ros.motion.pose import Pose, compose, identity, inverse
 from robocache_ros.motion.trajectory import Trajectory
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray
@@ -24,6 +24,7 @@ class EgoMotion:
 
     rotation: Trajectory | None  # without it, the rotation of `translation` serves
     translation: Trajectory | None  # without it, the body only turns
+    turns: bool = True  # else as if it had never turned, and moved all the same
 
     def __post_init__(self) -> None:
         if self.rotation is None and self.translation is None:
@@ -36,7 +37,9 @@ class EgoMotion:
             _since_first(part.at(times)) for part in (self.rotation, self.translation) if part
         ]
         turned, moved = parts[0], parts[-1]
-        return Pose(turned.rotation, moved.position)
+        if self.turns:
+            return Pose(turned.rotation, moved.position)
+        return Pose(np.broadcast_to(identity().rotation, turned.rotation.shape), moved.position)
 
     def trouble(self, begin_ns: int, end_ns: int) -> Reason | None:
         """Tell what is missing for a motion from `begin_ns` to `end_ns`, in either of both."""

@@ -236,8 +236,8 @@ class Diagnostics:
 def _agreement(found: tuple[float, float] | None) -> dict[str, str]:
     if found is None:
         return {}
-    deskewed, unmoved = found
-    return {'deskew_agreement': f'{deskewed:.0%} ({unmoved:.0%} without motion)'}
+    deskewed, unturned = found
+    return {'deskew_agreement': f'{deskewed:.0%} ({unturned:.0%} without turning)'}
 
 
 def _placement(facts: SourceFacts) -> dict[str, str]:

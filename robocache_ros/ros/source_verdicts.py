@@ -16,7 +16,7 @@ PATIENCE_SEC = 3.0
 # Stamps further from the ROS clock come from a bag that plays without its clock.
 _SAME_CLOCK_MS = 60_000.0
 _SHOWN_NAMES = 5
-_WORSE = 0.8  # where nothing moves, both agreements are alike but for noise
+_WORSE = 0.8  # where nothing turns, both agreements are alike but for noise
 _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
 # Why it is not known where the frame of a source is.
@@ -259,14 +259,14 @@ def _fix(reason: Reason, facts: SourceFacts) -> str:
 def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
     if facts.agreement is None:
         return
-    deskewed, unmoved = facts.agreement
-    if deskewed < _WORSE * unmoved:
+    deskewed, unturned = facts.agreement
+    if deskewed < _WORSE * unturned:
         yield Verdict(
             Level.WARN,
             f'Deskew looks wrong: {deskewed:.0%} of the voxels of a sweep are filled by the one '
-            f'before it as well, but {unmoved:.0%} without any motion. Check the signs and axes '
-            'of the extrinsics, which way the gyroscope counts, and the clocks '
-            f'(`{facts.name}.time_offset_sec`).',
+            f'before it as well, but {unturned:.0%} as if nothing had turned. Check the signs '
+            'and axes of the extrinsics, which way the gyroscope counts, its `gyro_bias`, and the '
+            f'clocks (`{facts.name}.time_offset_sec`).',
             'deskew_wrong',
         )
 

@@ -361,6 +361,16 @@ def test_the_agreement_of_a_lidar_is_told_also_where_another_one_is_silent():
     assert drive.status().sources['lidar'].agreement == (1.0, 1.0)
 
 
+def test_rings_on_the_road_do_not_speak_against_the_motion_of_who_drives_straight():
+    drive = drive_of(**ODOM)
+    for t_ms in range(0, 500, 20):
+        drive.push('odom', t_ms, odometry(0.01 * t_ms))  # 10 m/s
+        if t_ms % 100 == 0:
+            drive.push('lidar', t_ms, POINT)  # always the same: seen from there, nothing moves
+        drive.advance(t_ms)
+    assert drive.status().sources['lidar'].agreement == (0.0, 0.0)
+
+
 def test_clouds_are_given_back_also_where_their_motion_is_never_known():
     drive = drive_of(**ODOM, **{'voxels.sweeps': 2})
     for t_ms in range(0, 1000, 100):

@@ -366,11 +366,10 @@ def test_the_agreement_of_sweeps_tells_whether_deskew_is_right(mounted):
     pipeline = Pipeline(Config.from_mapping({**BOTH, **imu_upside_down}), NumpyBackend(), None)
     messages = ((e.publish_ns, TOPICS[e.source], e.message) for e in robot().events(0.5))
     list(replay(pipeline, messages))
-    deskewed, unmoved = pipeline.status(0).sources['lidar'].agreement
-    assert 0 < min(deskewed, unmoved) < max(deskewed, unmoved) < 1
-    # The floor looks alike wherever it is seen from, so much agrees anyway.
-    assert (deskewed > unmoved) == (mounted == 0.0)
-    assert (deskewed < 0.5 * unmoved) == (mounted != 0.0)
+    deskewed, unturned = pipeline.status(0).sources['lidar'].agreement
+    assert 0 < min(deskewed, unturned) < max(deskewed, unturned) < 1
+    assert (deskewed > unturned) == (mounted == 0.0)
+    assert (deskewed < 0.8 * unturned) == (mounted != 0.0)
 
 
 def test_the_whole_chain_gives_the_same_bytes_on_every_backend(backend):

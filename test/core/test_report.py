@@ -156,7 +156,7 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
         'note.motion_late': '2',
         'note.motion_gap': '0',
         'deskew': 'on',
-        'deskew_agreement': '56% (25% without motion)',
+        'deskew_agreement': '56% (25% without turning)',
     }
     seen.health.sources['rear'] = {
         'received': '5',
@@ -167,7 +167,7 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
     assert report['deskew'] == {
         'lidar': {
             'now': 'on',
-            'agreement': '56% (25% without motion)',
+            'agreement': '56% (25% without turning)',
             'point_time': '`time` in s',
             'smeared': {'motion_late': 2},
         },
@@ -180,7 +180,7 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
     }
     assert table(report)[-2:] == [
         (
-            'deskew    lidar on, agreement of sweeps 56% (25% without motion), '
+            'deskew    lidar on, agreement of sweeps 56% (25% without turning), '
             '2 left smeared (motion_late)'
         ),
         'deskew    rear off (point_time_missing), 5 left smeared (point_time_missing)',

@@ -578,4 +578,4 @@ def test_motion_that_makes_sweeps_agree_less_looks_wrong(agreement, wrong):
     assert ('deskew_wrong' in [verdict.kind for verdict in found]) == wrong
     if wrong:
         assert '30% of the voxels' in found[0].sentence
-        assert 'but 50% without any motion' in found[0].sentence
+        assert 'but 50% as if nothing had turned' in found[0].sentence
