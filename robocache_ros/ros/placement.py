@@ -45,11 +45,11 @@ def _extrinsic(config: Config, source: SourceConfig, status: PipelineStatus) -> 
 
 def _motion(pipeline: Pipeline, name: str, status: PipelineStatus) -> str:
     deskew = pipeline.config.deskew
-    told = [
-        f'{mover} ({status.sources[mover].state})'
-        for mover in (deskew.imu, deskew.odometry)
-        if mover
-    ]
+    told = []
+    for mover in (deskew.imu, deskew.odometry):
+        if mover:
+            state = status.sources[mover].state
+            told.append(f'{mover} ({"arriving" if state == "ok" else state})')
     if deskew.fixed_frame:
         told.append(f'/tf ({pipeline.explain_motion(name)})')
     return ' and '.join(told)

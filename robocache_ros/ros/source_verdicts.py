@@ -28,6 +28,7 @@ _UNPLACED = (
 )
 _OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
 _MOTION_UNPLACED = 'motion_unplaced'
+_BEGINNING = 2  # clouds that may have begun before what tells the motion was heard
 # Kinds of problems of a source whose samples are used all the same.
 USED_ANYWAY = {
     'deskew_wrong',
@@ -204,6 +205,12 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
     for reason, count in _notes(facts, _UNPLACED):
         chain, fix = facts.placement.chain, _fix(reason, facts)
         if facts.kind == 'pointcloud2':
+            known = facts.placement.extrinsic == f'{facts.name}.extrinsic'
+            if known and reason is Reason.TRANSFORM_UNKNOWN:  # so it is the other end
+                fix = (
+                    f"Publish on /tf how '{facts.output_frame}' and base_frame are connected, or "
+                    'leave output_frame empty.'
+                )
             yield Verdict(
                 Level.WARN,
                 f'{amount(count, "cloud")} of the last {facts.window_sec:.0f} s left out of the '
@@ -226,6 +233,9 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
 
 def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
     for reason, count in _notes(facts, SMEARED):
+        just_begun = facts.received <= facts.recent['received']
+        if reason is Reason.MOTION_GAP and just_begun and count <= _BEGINNING:
+            continue
         of_points = reason in _OF_POINT_TIMES
         told = '' if of_points else f'It is told by {facts.placement.motion}. '
         yield Verdict(

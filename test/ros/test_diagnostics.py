@@ -222,6 +222,15 @@ def test_clouds_in_the_grid_as_they_were_measured_are_told_with_the_cause():
     assert {doubt.kind, late.kind} <= source_verdicts.USED_ANYWAY
 
 
+@pytest.mark.parametrize(
+    ('received', 'count', 'told'), [(30, 1, False), (30, 3, True), (500, 1, True)], ids=str
+)
+def test_clouds_that_began_before_the_motion_was_heard_are_no_problem(received, count, told):
+    recent = Counter({'received': 30, 'note.motion_gap': count})
+    kind = judged(HEALTHY, received=received, recent=recent).kind
+    assert (kind == 'motion_gap') == told
+
+
 CHAIN = "nothing is known of the frame 'velodyne'; frames known: 'base_link', 'odom'"
 
 
@@ -234,6 +243,15 @@ def test_a_cloud_that_no_transform_places_is_told_with_the_edge_and_the_fix():
         'Set `lidar.extrinsic`, or publish the frame on /tf_static or /tf.'
     )
     assert verdict.kind not in source_verdicts.USED_ANYWAY
+
+
+def test_a_cloud_with_an_extrinsic_that_no_transform_places_is_told_of_the_other_end():
+    recent = Counter({'received': 50, 'note.transform_unknown': 50})
+    at = Placement(extrinsic='lidar.extrinsic', chain=CHAIN)
+    verdict = judged(HEALTHY, recent=recent, placement=at, output_frame='map')
+    assert verdict.sentence.endswith(
+        "Publish on /tf how 'map' and base_frame are connected, or leave output_frame empty."
+    )
 
 
 def test_that_no_transform_places_a_cloud_comes_before_what_follows_from_it():

@@ -255,7 +255,7 @@ def test_an_imu_that_nobody_knows_the_place_of_leaves_clouds_as_they_are_and_is_
     )
     status = found['source lidar']
     assert values(status)['deskew'] == 'off (motion_missing)'
-    assert 'It is told by imu (ok) and odom (unheard).' in status.message
+    assert 'It is told by imu (arriving) and odom (unheard).' in status.message
 
 
 def test_without_tf2_msgs_a_node_says_once_what_it_will_not_know_and_goes_on(
