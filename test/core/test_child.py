@@ -93,7 +93,7 @@ def test_cpu_time_of_a_process_that_ended_unwatched_is_what_it_used(start, tmp_p
     )
     script.chmod(0o755)
     monkeypatch.setattr(sys, 'executable', str(script))
-    first, second = start('sleep'), start('sleep')
+    first, second = start('sleep'), start('schema')  # with a log of its own each
     for child in (first, second):
         wait_until(lambda c=child: not c.running)
         assert child.cpu_sec() == pytest.approx(float(child.last_words()), abs=0.05)
