@@ -28,7 +28,7 @@ _UNPLACED = (
 )
 _OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
 _MOTION_UNPLACED = 'motion_unplaced'
-_BEGINNING = 2  # clouds that may have begun before what tells the motion was heard
+_BEGINNING = 5  # clouds that may have begun before what tells the motion was heard
 # Kinds of problems of a source whose samples are used all the same.
 USED_ANYWAY = {
     'deskew_wrong',

@@ -223,7 +223,7 @@ def test_clouds_in_the_grid_as_they_were_measured_are_told_with_the_cause():
 
 
 @pytest.mark.parametrize(
-    ('received', 'count', 'told'), [(30, 1, False), (30, 3, True), (500, 1, True)], ids=str
+    ('received', 'count', 'told'), [(30, 5, False), (30, 6, True), (500, 1, True)], ids=str
 )
 def test_clouds_that_began_before_the_motion_was_heard_are_no_problem(received, count, told):
     recent = Counter({'received': 30, 'note.motion_gap': count})
