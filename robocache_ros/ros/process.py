@@ -22,6 +22,8 @@ from robocache_ros.backends import abandoned
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ERRORS_LOGGED = 5
 _ERRORS_IN_A_ROW = 100
+_MIXED_NUMBERS = 'Sequence should be of same type'  # as rcl says it
+_WRITE_ALIKE = '\nIn a list write all numbers alike: 0.0, not 0, beside 1.5.'
 
 
 class _Executor(SingleThreadedExecutor):
@@ -51,7 +53,8 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
         if not stopped:  # else: interrupted halfway, when ROS reports all kinds of errors
             if not isinstance(error, (RuntimeError, ValueError)):  # what ROS calls bad arguments
                 raise
-            print(f'Can not start: {error}', file=sys.stderr)
+            mixed = _MIXED_NUMBERS in str(error)
+            print(f'Can not start: {error}{_WRITE_ALIKE if mixed else ""}', file=sys.stderr)
     else:
         executor.add_node(node)
         with _core_log(node.get_logger()):

@@ -150,6 +150,7 @@ def test_a_second_signal_after_the_node_has_ended_changes_nothing(start_process)
         (('-p', 'backend:=cuda', '-p', 'device_id:=255'), 'cuda was asked for, but'),
         (('-p', 'voxels.voxel_sise:=0.1'), 'did you mean voxels.voxel_size?'),
         (('--params-file', '/no/such/file.yaml'), 'Can not start'),
+        (('-p', 'lidar.extrinsic:=[0.5, 0, 1.5, 0, 0, 0]'), 'write all numbers alike'),
     ],
 )
 def test_what_can_not_start_says_why_and_exits_with_code_1(start_process, arguments, words):
