@@ -22,6 +22,7 @@ MAX_DENSE_CELLS = 2**31 - 1
 # Sums are int64: 2^27 points of less than 2^35 resolution steps each can never overflow one.
 MAX_POINTS = 2**27
 MAX_STEPS = 2**35
+MAX_CAP = 32  # highest cap on the points of a voxel that every backend takes; NumPy takes any
 MAX_SEED = 2**32 - 1
 FLOAT_RESOLUTION = 2.0**-18
 INTEGER_RESOLUTION = 1.0

@@ -15,7 +15,7 @@ from robocache_ros.config.parameters import (
     settle,
     shown,
 )
-from robocache_ros.grid import MAX_POINTS, MAX_SEED, Channel, Grid, VoxelSpec
+from robocache_ros.grid import MAX_CAP, MAX_POINTS, MAX_SEED, Channel, Grid, VoxelSpec
 
 EVERY = '*'  # in voxels.sources
 
@@ -72,7 +72,7 @@ class VoxelConfig:
         'and on `voxels.seed`, not on when they came; 0: all.',
         unit='points',
         low=0,
-        high=32,
+        high=MAX_CAP,
     )
     seed: int = parameter(
         0, 'Decides which points `voxels.max_points_per_voxel` keeps.', low=0, high=MAX_SEED

@@ -76,7 +76,6 @@ POINTS = _struct(
 MAX_LEVELS = 3
 MAX_FIELDS = 13  # besides x, y, z
 MAX_COLUMNS = 4 * MAX_FIELDS + 5
-MAX_CAP = 32  # points of a voxel that a cap leaves
 
 VOXEL_LEVEL = _struct(
     [

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from robocache_ros.backends.cuda.device import Clear, Launch, Memory, OverLimit
-from robocache_ros.backends.cuda.jobs import MAX_CAP, VOXEL_JOB, VOXEL_TOTALS
+from robocache_ros.backends.cuda.jobs import VOXEL_JOB, VOXEL_TOTALS
 from robocache_ros.backends.cuda.memory import Grown, Spans
 from robocache_ros.backends.cuda.voxel_record import describe_record
 from robocache_ros.backends.cuda.voxel_tables import Tables, levels_of
-from robocache_ros.grid import VoxelSpec
+from robocache_ros.grid import MAX_CAP, VoxelSpec
 from robocache_ros.samples import AnyArray
 
 _THREADS = 256
