@@ -103,15 +103,22 @@ class MotionSources:
         """Whether there are samples that tell the motion, of the time that the frames are of."""
         return len(track.ring) > 0 and self._timeline.in_epoch(track)
 
-    def _turn(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
-        """Add up the gyroscope's rates, about the axes of base_frame."""
+    def _mounted(self, moment: Moment, track: Track, target: str, frame: str) -> Pose | None:
+        """Pose of `frame` in `target`; None, and noted, if that or the source is not there."""
         if not self._hears(track):
             moment.problem = Reason.MOTION_MISSING
-            return
+            return None
+        found = self._frames.tree.lookup(target, frame, moment.t_ref_ns)
+        if isinstance(found, Reason):
+            moment.miss(track.config.name, found)
+            return None
+        return found
+
+    def _turn(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
+        """Add up the gyroscope's rates, about the axes of base_frame."""
         sensor = self._frames.of(track.config.name, track.frame_id)
-        mounted = self._frames.tree.lookup(self._base, sensor, moment.t_ref_ns)
-        if isinstance(mounted, Reason):
-            moment.miss(track.config.name, mounted)
+        mounted = self._mounted(moment, track, self._base, sensor)
+        if mounted is None:
             return
         times, rates = _rates_of(track)
         needed = needed_samples(times, begin_ns, end_ns)
@@ -121,13 +128,8 @@ class MotionSources:
 
     def _move(self, moment: Moment, track: Track, begin_ns: int, end_ns: int) -> None:
         """Take the poses of odometry, which are those of base_frame or of another frame on it."""
-        if not self._hears(track):
-            moment.problem = Reason.MOTION_MISSING
-            return
-        frame = track.frame_id or self._base
-        mounted = self._frames.tree.lookup(frame, self._base, moment.t_ref_ns)
-        if isinstance(mounted, Reason):
-            moment.miss(track.config.name, mounted)
+        mounted = self._mounted(moment, track, track.frame_id or self._base, self._base)
+        if mounted is None:
             return
         needed = needed_samples(track.ring.times, begin_ns, end_ns)
         times, poses = track.ring.times[needed].copy(), track.ring.column(2)[needed]

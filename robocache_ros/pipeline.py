@@ -20,7 +20,7 @@ from robocache_ros.motion.pose import Pose
 from robocache_ros.motion_sources import MotionSources
 from robocache_ros.placing import Placer
 from robocache_ros.reasons import Reason
-from robocache_ros.robot_frames import RobotFrames
+from robocache_ros.robot_frames import SILENT_NS, RobotFrames
 from robocache_ros.samples import FeatureFrame, Frame, IntArray, Vector, VoxelFrame
 from robocache_ros.schema import Schema
 from robocache_ros.selecting import Selector
@@ -32,7 +32,6 @@ from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
 
 Payload = CloudView | ImageView | Vector
-_TRANSFORMS_SILENT_NS = 1_000_000_000  # without any, /tf has stopped and nothing waits for it
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Pipeline:
         self._timeline = Timeline(config)
         self._trigger = make_trigger(config, self._timeline)
         tracks = self._timeline.tracks
-        self._voxel_tracks = [tracks[source.name] for source in config.voxel_sources()]
+        self._voxel_tracks = self._timeline.voxel_tracks
         self._transforms_ns: int | None = None  # arrival of the last one
         self._frames = RobotFrames(config)
         self._motion = MotionSources(config, self._timeline, self._frames)
@@ -245,7 +244,7 @@ class Pipeline:
     def _waits_for_transforms(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
         """Whether /tf, if anything comes from it, has yet to reach the clouds of a frame."""
         told_ns = self._transforms_ns
-        if told_ns is None or now_ns - told_ns > _TRANSFORMS_SILENT_NS:
+        if told_ns is None or now_ns - told_ns > SILENT_NS:
             return False
         clouds = list(self._selector.clouds_at(tracks, t_ref_ns))
         return self._placer.waits(t_ref_ns, self._selector.frame_id(clouds), clouds)

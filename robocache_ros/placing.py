@@ -21,12 +21,11 @@ from robocache_ros.motion.segments import knots
 from robocache_ros.motion.trajectory import MAX_SPEED, Trajectory
 from robocache_ros.motion_sources import Moment
 from robocache_ros.reasons import Reason
-from robocache_ros.robot_frames import RobotFrames
+from robocache_ros.robot_frames import SILENT_NS, RobotFrames
 from robocache_ros.samples import IntArray
 from robocache_ros.timeline.found import Found
 from robocache_ros.timeline.track import Track
 
-_SILENT_NS = 1_000_000_000  # a transform that is later than this has stopped
 _WITHOUT_MOTION = {
     Reason.TRANSFORM_LATE: Reason.MOTION_LATE,
     Reason.TRANSFORM_OLD: Reason.MOTION_GAP,
@@ -118,7 +117,7 @@ class Placer:
         late = Reason.TRANSFORM_LATE
         if self._frames.tree.lookup(target, source, t_ns) is not late:
             return False
-        return self._frames.tree.lookup(target, source, t_ns - _SILENT_NS) is not late
+        return self._frames.tree.lookup(target, source, t_ns - SILENT_NS) is not late
 
     def _sensor(self, found: Found) -> str:
         return self._frames.of(found.source, found.cloud.frame_id)

@@ -8,6 +8,7 @@ from robocache_ros.config import Config
 from robocache_ros.motion.frames import Frames
 from robocache_ros.motion.pose import Pose, identity
 
+SILENT_NS = 1_000_000_000  # who has told no transform for so long tells it no more
 _TOLD_SEC = 10.0  # at least so long /tf is remembered, as tf2 does
 _MANY_FRAMES = 1000  # that sources name themselves
 

@@ -37,7 +37,7 @@ class Selector:
         self._motion = motion
         self._placer = placer
         self._assembler = assembler
-        self._voxel_tracks = [timeline.tracks[source.name] for source in config.voxel_sources()]
+        self._voxel_tracks = timeline.voxel_tracks
 
     def select(self, ready: Ready, now_ns: int, grid: bool) -> Selection:
         """Return everything a frame is a function of: of the `grid`, or of the feature table."""

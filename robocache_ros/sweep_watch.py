@@ -24,7 +24,7 @@ class SweepWatch:
         self._timeline = timeline
         self._motion = motion
         self._placer = placer
-        self._voxel_tracks = [timeline.tracks[source.name] for source in config.voxel_sources()]
+        self._voxel_tracks = timeline.voxel_tracks
         self._sweeps: Sweeps | None = None  # to be looked at
         self._next_look_ns = 0
         self._looks = 0

@@ -17,9 +17,9 @@ from robocache_ros.config import Config
 from robocache_ros.motion.pose import Pose
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.robot_frames import SILENT_NS
 
 TF, TF_STATIC = '/tf', '/tf_static'
-_SILENT_NS = 1_000_000_000  # who has not told a frame for so long tells it no more
 _FARTHEST = 1e9  # metres
 _MANY_FRAMES = 4096  # of more, those that are told no more are forgotten
 
@@ -81,14 +81,14 @@ class TransformReader:
         told = self._told.get(child)
         if told is None or told.parent == parent:
             return
-        if told.static or arrival_ns - told.arrival_ns < _SILENT_NS:
+        if told.static or arrival_ns - told.arrival_ns < SILENT_NS:
             topic = TF_STATIC if told.static else TF
             where = f'{shown(child)} is in {shown(told.parent)} by {topic}'
             raise Rejected(Reason.TF_PARENT, where)
 
     def _forget_silent(self, arrival_ns: int) -> None:
         """Make room where things that come and go have frames of their own, each a new name."""
-        begin_ns = arrival_ns - _SILENT_NS
+        begin_ns = arrival_ns - SILENT_NS
         self._told = {
             child: told
             for child, told in self._told.items()

@@ -35,6 +35,7 @@ class Timeline:
             source.name: Track(source, groups_of(source), jump_ns, timeout_ns)
             for source in config.sources
         }
+        self.voxel_tracks = [self.tracks[source.name] for source in config.voxel_sources()]
         self.epoch = 0
         self.opened_ns = 0  # arrival time of what opened the epoch
         self._opened_by_source = False
