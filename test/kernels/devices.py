@@ -61,3 +61,21 @@ class Gpu(CupyDevice):
 def device(name):
     """Return a new device of this name."""
     return Gpu() if name == 'cuda' else CpuDevice(name, seed=5, multiprocessors=1)
+
+
+def fixtures(made_on):
+    """
+    Return two fixtures: what made_on(name) gives on every device, and on one of each kind.
+
+    The second is for what is about values more than about threads.
+    """
+
+    @pytest.fixture(params=EVERY)
+    def on_every(request):
+        return made_on(request.param)
+
+    @pytest.fixture(params=EACH_KIND)
+    def on_each_kind(request):
+        return made_on(request.param)
+
+    return on_every, on_each_kind

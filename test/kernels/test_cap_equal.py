@@ -6,20 +6,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from cpu_device import ORDERS, POISON
+from deskew_oracle import some_motion
 from devices import EACH_KIND, EVERY, device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_clouds import as_columns, as_message, assert_same, some_points, spec_of
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
-
-from deskew_oracle import some_motion
 
 from robocache_ros.backends import numpy_cap
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend

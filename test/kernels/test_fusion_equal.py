@@ -10,7 +10,7 @@ import re
 import numpy as np
 import pytest
 from cpu_device import KERNELS, CpuDevice
-from devices import EACH_KIND, EVERY, device
+from devices import EACH_KIND, device, fixtures
 
 from robocache_ros.backends import numpy_resample, numpy_slerp
 from robocache_ros.backends.cuda.device import Launch, Limits, OverLimit, Program
@@ -33,15 +33,7 @@ def fusion_within(max_message_bytes):
     return Fusion(Staging(CpuDevice(), Limits(max_message_bytes=max_message_bytes)))
 
 
-@pytest.fixture(params=EVERY)
-def kernel(request):
-    return fusion_on(request.param)
-
-
-@pytest.fixture(params=EACH_KIND)
-def one_kernel(request):
-    """Less often: for what is about values more than about threads."""
-    return fusion_on(request.param)
+kernel, one_kernel = fixtures(fusion_on)
 
 
 def stored(values, dtype):

@@ -9,7 +9,7 @@ import functools
 import numpy as np
 import pytest
 from cpu_device import CpuDevice
-from devices import EACH_KIND, EVERY, device
+from devices import EACH_KIND, device, fixtures
 
 from robocache_ros.backends.cuda.device import Limits, OverLimit
 from robocache_ros.backends.cuda.images import TILE_PIXELS, ImageResults, Images
@@ -33,15 +33,7 @@ def images_within(max_message_bytes):
     return Images(Staging(CpuDevice(), Limits(max_message_bytes=max_message_bytes)))
 
 
-@pytest.fixture(params=EVERY)
-def kernel(request):
-    return images_on(request.param)
-
-
-@pytest.fixture(params=EACH_KIND)
-def one_kernel(request):
-    """Less often: for what is about values more than about threads."""
-    return images_on(request.param)
+kernel, one_kernel = fixtures(images_on)
 
 
 def pixel_type(encoding, big_endian=False):

@@ -6,17 +6,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from devices import EACH_KIND, EVERY, device
-from made_clouds import as_columns, as_message, assert_same, message, some_points, spec_of
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
-
 from deskew_oracle import SEGMENT_NS, motion, segment, some_motion
+from devices import device, fixtures
+from made_clouds import as_columns, as_message, assert_same, message, some_points, spec_of
 
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
 from robocache_ros.backends.cuda.device import Limits, OverLimit
@@ -37,15 +32,7 @@ def backend_on(name):
     return CudaBackend(device(name), Limits())
 
 
-@pytest.fixture(params=EVERY)
-def cuda(request):
-    return backend_on(request.param)
-
-
-@pytest.fixture(params=EACH_KIND)
-def one_cuda(request):
-    """Less often: for what is about values more than about threads."""
-    return backend_on(request.param)
+cuda, one_cuda = fixtures(backend_on)
 
 
 def check(cuda, clouds, **limits):

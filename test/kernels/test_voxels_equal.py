@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import pytest
 from cpu_device import ORDERS
-from devices import EACH_KIND, EVERY, device
+from devices import EACH_KIND, EVERY, device, fixtures
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_clouds import as_columns, as_message, assert_same, some_points, spec_of
@@ -39,15 +39,7 @@ def voxelizer_on(name):
     return voxelizer(name)
 
 
-@pytest.fixture(params=EVERY)
-def kernels(request):
-    return voxelizer_on(request.param)
-
-
-@pytest.fixture(params=EACH_KIND)
-def one_kernels(request):
-    """Less often: for what is about values more than about threads."""
-    return voxelizer_on(request.param)
+kernels, one_kernels = fixtures(voxelizer_on)
 
 
 @pytest.fixture(params=EACH_KIND)
