@@ -140,6 +140,37 @@ class Reason(Enum):
         'The image has fewer rows or columns than the feature grid.',
         'Use a smaller `grid` for this source.',
     )
+    IMAGE_FORMAT = _Entry(
+        'image_format',
+        Scope.SAMPLE,
+        'A compressed image is neither JPEG nor PNG nor compressedDepth made of PNG.',
+        'Set the image_transport of the publisher to jpeg or png.',
+    )
+    IMAGE_CORRUPT = _Entry(
+        'image_corrupt',
+        Scope.SAMPLE,
+        'A compressed image is truncated or damaged.',
+        'Look for a publisher that is killed, or a transport that cuts messages.',
+    )
+    CAMERA_INFO_MODEL = _Entry(
+        'camera_info_model',
+        Scope.SAMPLE,
+        'The distortion model of a CameraInfo is not plumb_bob, rational_polynomial or '
+        'equidistant, or has other coefficients.',
+        'Calibrate with one of these, or rectify the image and set `rectified: true`.',
+    )
+    CAMERA_INFO_UNCALIBRATED = _Entry(
+        'camera_info_uncalibrated',
+        Scope.SAMPLE,
+        'A CameraInfo has no focal length: its camera was never calibrated.',
+        'Calibrate the camera, or name a file in `S.calibration`.',
+    )
+    CAMERA_INFO_BAD = _Entry(
+        'camera_info_bad',
+        Scope.SAMPLE,
+        'A CameraInfo has no size, a value that is not finite, or arrays of a wrong length.',
+        'Fix the driver, or name a file in `S.calibration`.',
+    )
     # -- vectors ---------------------------------------------------------------------------
     NONFINITE = _Entry(
         'nonfinite',
@@ -196,6 +227,62 @@ class Reason(Enum):
         'Clouds left out of the grid: no frames are configured, and their frame_id is not the '
         'output frame.',
         'Set `base_frame`, and `S.extrinsic` or /tf; or leave `output_frame` empty.',
+    )
+    # -- cameras that paint clouds ----------------------------------------------------------
+    CAMERA_INFO_MISSING = _Entry(
+        'camera_info_missing',
+        Scope.VALUE,
+        'No usable CameraInfo has come, so that the camera paints nothing.',
+        'See that somebody publishes it (`S.info_topic`), or name a file in `S.calibration`.',
+    )
+    CAMERA_INFO_SIZE = _Entry(
+        'camera_info_size',
+        Scope.VALUE,
+        'The CameraInfo is of images of another shape than those that come.',
+        'Publish the CameraInfo of the images, or calibrate at their size.',
+    )
+    PAINT_NO_IMAGE = _Entry(
+        'paint_no_image',
+        Scope.VALUE,
+        'A cloud has no image of the camera within `max_gap_sec` of it.',
+        'See the rate and the clock of the camera, or raise its `max_gap_sec`.',
+    )
+    PAINT_ENCODING = _Entry(
+        'paint_encoding',
+        Scope.VALUE,
+        'The image has no colours to paint: it is 32FC1, or a mosaic below 2 x 2 pixels.',
+        'Name the field that its values become in `S.paint`, for example [depth].',
+    )
+    # -- encoders ---------------------------------------------------------------------------
+    ENCODER_BUSY = _Entry(
+        'encoder_busy',
+        Scope.VALUE,
+        'No worker was free within `encoder.timeout_sec`: the image has no encoding.',
+        'Use a smaller model, a GPU, more `encoder.workers`, or a slower camera.',
+    )
+    ENCODER_FAILED = _Entry(
+        'encoder_failed',
+        Scope.VALUE,
+        'The model raised an error; diagnostics have its text.',
+        'Try the model on an image of this camera.',
+    )
+    ENCODER_NONFINITE = _Entry(
+        'encoder_nonfinite',
+        Scope.VALUE,
+        'The model put out NaN or infinity: the image has no encoding.',
+        'Check the model, and `encoder.mean` and `encoder.std`.',
+    )
+    ENCODER_WIDTH = _Entry(
+        'encoder_width',
+        Scope.VALUE,
+        'The model put out another number of values than `encoder.width`.',
+        'The width of a model may not depend on the image.',
+    )
+    ENCODER_OFF = _Entry(
+        'encoder_off',
+        Scope.VALUE,
+        'The model failed again and again, or hangs: it is left alone for a while.',
+        'See what diagnostics say about it; it is tried again by itself.',
     )
     # -- where the frames of clouds are, and how they move ------------------------------------
     TRANSFORM_UNKNOWN = _Entry(
@@ -302,6 +389,12 @@ class Reason(Enum):
         Scope.GRID,
         'Points beyond `voxels.max_points_per_voxel`; a fair sample was kept.',
         'None needed; 0 keeps all.',
+    )
+    POINT_UNSEEN = _Entry(
+        'point_unseen',
+        Scope.GRID,
+        'Points that no camera sees: outside its image, behind something, or without a value.',
+        'None needed; all of them: see the extrinsics of the cameras.',
     )
     VOXEL_OVER_LIMIT = _Entry(
         'voxel_over_limit',

@@ -28,7 +28,7 @@ LAYERS = {
     'codec': {'codec', 'points'},
     'config': {'config', 'launch_overrides'},
     'backends': {'backends', 'batch', 'cloud_features'},
-    'motion': {'motion'},
+    'motion': {'motion', 'encoding'},
     'schema': {'schema'},
     'timeline': {'timeline'},
     'pipeline': {
@@ -59,7 +59,8 @@ ROS = {
 # What else there is, and who may import it: inside a function, so that all else runs without it.
 OPTIONAL = {
     'yaml': {'config'},
-    'torch': {'reading'},
+    'torch': {'reading', 'encoding'},
+    'PIL': {'codec/compressed.py'},
     'rerun': {'demo'},
     'cupy': {'backends/cuda/cupy_device.py'},
     'cupy_backends': {'backends/cuda/compiler.py'},
