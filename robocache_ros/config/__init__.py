@@ -11,8 +11,10 @@ from robocache_ros.config.config import (
     source_types,
 )
 from robocache_ros.config.deskew import DeskewConfig
+from robocache_ros.config.encoder import EncoderConfig
 from robocache_ros.config.kinds import (
     CloudSource,
+    CompressedImageSource,
     ImageSource,
     ImuSource,
     JointStateSource,
@@ -27,9 +29,11 @@ __all__ = [
     'SOURCES',
     'TRIGGER',
     'CloudSource',
+    'CompressedImageSource',
     'Config',
     'ConfigError',
     'DeskewConfig',
+    'EncoderConfig',
     'FeatureConfig',
     'ImageSource',
     'ImuSource',

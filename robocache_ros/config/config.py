@@ -23,6 +23,7 @@ from robocache_ros.config.kinds import (
     DEFAULT_TYPES,
     SOURCE_TYPES,
     CloudSource,
+    ImageSource,
     type_parameter,
 )
 from robocache_ros.config.names import ROS_GROUPS, ROS_NAMES, judge_names
@@ -192,6 +193,10 @@ class Config:
         wanted = self.voxels.sources
         return tuple(s for s in self.cloud_sources() if EVERY in wanted or s.name in wanted)
 
+    def cameras(self) -> tuple[ImageSource, ...]:
+        """Return the image sources that paint clouds."""
+        return tuple(s for s in self.sources if isinstance(s, ImageSource) and s.paint)
+
     @property
     def frame(self) -> str:
         """Frame of the outputs, as configured; '' where it is that of the clouds."""
@@ -234,6 +239,7 @@ class Config:
         return (
             *judge_names(flat, _known_names(types), types),
             *((unused,) if resolutions else ()),
+            *_unused_paint(self),
             *_short_histories(self),
             *((widened,) if any(self.grid.widened) else ()),
         )
@@ -270,6 +276,17 @@ def parameters_of(
         table.append(type_parameter(name))
         table += SOURCE_TYPES[kind].parameters(name, required=name == trigger).values()
     return tuple(table)
+
+
+def _unused_paint(config: Config) -> Iterator[str]:
+    """Tell which cameras paint what nobody looks at."""
+    asked = config.voxel_spec.fields
+    for camera in config.cameras():
+        idle = [name for name in camera.painted if name not in asked]
+        if idle:
+            yield (
+                f'{camera.name}.paint: no channel asks for {", ".join(idle)}; see voxels.channels'
+            )
 
 
 def _short_histories(config: Config) -> Iterator[str]:

@@ -32,6 +32,7 @@ def check_together(config: Config) -> None:
     _check_frame_names(config, problems)
     _check_movers(config, problems)
     _check_motion(config, problems)
+    _check_cameras(config, problems)
     problems.refuse()
 
 
@@ -109,6 +110,16 @@ def _check_motion(config: Config, problems: Problems) -> None:
         config.voxels.sweeps == 1 or deskew.translates,
         f'voxels.sweeps {config.voxels.sweeps} needs deskew.odometry or deskew.fixed_frame: older '
         'clouds would smear over the newest where nothing tells how the robot moved',
+    )
+
+
+def _check_cameras(config: Config, problems: Problems) -> None:
+    """Who paints clouds has to know where they are."""
+    painting = [camera.name for camera in config.cameras()]
+    problems.check(
+        config.frame != '' or not painting,
+        f'base_frame is missing: {", ".join(f"{name}.paint" for name in painting)} need one, for '
+        'example base_link',
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from robocache_ros.config.encoder import EncoderConfig
 from robocache_ros.config.parameters import (
     ConfigError,
     Parameter,
@@ -17,12 +18,16 @@ from robocache_ros.config.parameters import (
     check_distinct,
     given_in,
     parameter,
+    parameters_in,
+    shown,
+    values_in,
 )
 from robocache_ros.config.source import (
     SourceConfig,
     check_rotation,
     depth_parameter,
     extrinsic_parameter,
+    is_topic,
     wait_parameter,
 )
 
@@ -35,6 +40,7 @@ DEFAULT_TYPES = {
     'odom': 'odometry',
 }
 MAX_CELLS_PER_SOURCE = 65536  # feature values of one image grid or one coarse occupancy
+_FIELD = re.compile('(?!([xyzrgb])$)[A-Za-z_][A-Za-z0-9_]*')
 _RESOLUTION = re.compile(r'fields\.(.+)\.resolution')
 
 
@@ -128,9 +134,111 @@ class ImageSource(SourceConfig):
         'Values per grid cell: `mono`, one; `rgb`, three, whatever the encoding of the image.',
         choices=('mono', 'rgb'),
     )
+    extrinsic: tuple[float, ...] | None = extrinsic_parameter()
+    paint: tuple[str, ...] | None = parameter(
+        None,
+        'Point fields that the camera gives to the clouds it sees: `rgb`, colours; any other '
+        'name, the value of the pixel, such as a depth or a label. Channels then ask for them: '
+        '`rgb`, `mean_r`, `max_depth`, `majority_label`.',
+        kind='texts',
+        optional=True,
+        default_text='none',
+        form='a list such as [rgb] or [label]',
+    )
+    info_topic: str = parameter(
+        '',
+        'Topic of the CameraInfo of a camera that paints.',
+        default_text='`""`: `camera_info` beside the images',
+        form='a ROS topic name, or ""',
+    )
+    calibration: str = parameter(
+        '',
+        'File of the calibration, as camera_calibration writes it, instead of that topic.',
+        default_text='`""`: none',
+    )
+    rectified: bool = parameter(
+        False, 'Whether the images are rectified: then P and R of the calibration count.'
+    )
+    occlusion_deg: float = parameter(
+        0.7,
+        'Spacing of points, seen from the camera, that still hide what is behind them; 0: '
+        'nothing hides anything.',
+        unit='degrees',
+        low=0.0,
+        high=20.0,
+    )
+    occlusion_clearance: float = parameter(
+        0.5,
+        'Surfaces that pass the camera at this distance or more never hide themselves.',
+        unit='m',
+        low=0.01,
+        high=100.0,
+    )
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+
+    @classmethod
+    def parameters(cls, name: str, required: bool = False) -> dict[str, Parameter]:
+        """Return the parameters of the block `name` by field name, with resolved defaults."""
+        encoder = parameters_in(EncoderConfig, f'{name}.encoder.')
+        return {
+            **super().parameters(name, required),
+            **{f'encoder.{key}': about for key, about in encoder.items()},
+        }
+
+    @classmethod
+    def from_mapping(cls, name: str, flat: Mapping[str, Any], required: bool) -> ImageSource:
+        """Build the source `name` from ROS parameter names; `required` is only a default."""
+        encoder = EncoderConfig(**given_in(EncoderConfig, flat, f'{name}.encoder.'))
+        given = given_in(cls, flat, f'{name}.')
+        return cls(name, **{'required': required, **given}, encoder=encoder)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return every parameter of the block by its ROS name."""
+        return {**super().to_mapping(), **values_in(self.encoder, f'{self.name}.encoder.')}
 
     def _check(self, problems: Problems) -> None:
+        check_rotation(problems, f'{self.name}.extrinsic', self.extrinsic)
         _check_cells(problems, f'{self.name}.grid', self.grid)
+        check_distinct(problems, f'{self.name}.paint', self.paint or ())
+        self.encoder.check(problems, f'{self.name}.encoder.')
+        strange = [name for name in self.paint or () if not _FIELD.fullmatch(name)]
+        problems.check(
+            not strange,
+            f'{self.name}.paint must hold rgb or names for point fields, of letters, digits and '
+            f'_, other than x, y, z, r, g and b, not {shown(strange)}',
+        )
+        problems.check(
+            self.info_topic == '' or is_topic(self.info_topic),
+            f'{self.name}.info_topic must be a ROS topic name, or "", not '
+            f'{shown(self.info_topic)}',
+        )
+
+    @property
+    def painted(self) -> tuple[str, ...]:
+        """Names of the point fields that the camera paints: `rgb` are three."""
+        names = self.paint or ()
+        return tuple(f for name in names for f in (('r', 'g', 'b') if name == 'rgb' else (name,)))
+
+    @property
+    def camera_info_topic(self) -> str:
+        """Topic of the CameraInfo: beside the images, unless another is named."""
+        if self.info_topic:
+            return self.info_topic
+        folder, _, name = self.topic.rpartition('/')
+        if name in ('compressed', 'compressedDepth'):  # of image_transport: beside the raw topic
+            folder, _, _ = folder.rpartition('/')
+            beside = folder or ('' if not self.topic.startswith('/') else '/')
+        else:
+            beside = folder or ('/' if self.topic.startswith('/') else '')
+        return f'{beside}/camera_info' if beside not in ('', '/') else f'{beside}camera_info'
+
+
+@dataclass(frozen=True)
+class CompressedImageSource(ImageSource):
+    """A sensor_msgs/CompressedImage topic: JPEG, PNG or compressedDepth."""
+
+    type: ClassVar[str] = 'compressed_image'
+    topic_suffix: ClassVar[str] = 'image/compressed'
 
 
 @dataclass(frozen=True)
@@ -207,7 +315,14 @@ class OdometrySource(SourceConfig):
 
 SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
     kind.type: kind
-    for kind in (CloudSource, ImageSource, ImuSource, JointStateSource, OdometrySource)
+    for kind in (
+        CloudSource,
+        ImageSource,
+        CompressedImageSource,
+        ImuSource,
+        JointStateSource,
+        OdometrySource,
+    )
 }
 
 

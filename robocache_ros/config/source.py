@@ -63,6 +63,11 @@ def extrinsic_parameter() -> Any:
     )
 
 
+def is_topic(name: str) -> bool:
+    """Whether ROS takes a name for a topic."""
+    return _TOPIC.fullmatch(name) is not None
+
+
 def check_rotation(problems: Problems, name: str, pose: tuple[float, ...] | None) -> None:
     """Refuse angles that are meant as degrees, and a quaternion that is not near unit length."""
     turns = (0.0,) if pose is None else pose[3:]
@@ -143,7 +148,7 @@ class SourceConfig:
         settle(self, f'{self.name}.')
         problems = Problems()
         problems.check(
-            _TOPIC.fullmatch(self.topic) is not None,
+            is_topic(self.topic),
             f'{self.name}.topic must be a ROS topic name (letters, digits and _, parts '
             f'separated by /, no part starting with a digit), not {shown(self.topic)}',
         )
