@@ -215,7 +215,7 @@ def test_all_that_is_wrong_is_said_at_once_a_line_each():
 )
 def test_both_ends_of_a_range_are_allowed_and_nothing_beyond(about):
     step = 1 if about.kind.startswith('integer') else 1e-6
-    size = 6 if about.kind == 'pose' else about.size
+    size = 6 if about.kind == 'pose' else about.size or (about.kind == 'numbers')
     for end, outwards in ((about.low, -step), (about.high, step)):
         inside = int(end) if step == 1 else end
         beyond = inside + outwards * max(1, abs(inside))

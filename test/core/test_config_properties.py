@@ -17,12 +17,17 @@ LISTS = {
         min_size=1,
         unique=True,
     ),
+    'paint': st.lists(st.sampled_from(['rgb', 'label']), min_size=1, unique=True),
     'joints': st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=4, unique=True),
 }
 TEXTS = {
     'topic': st.sampled_from(['points', '/a/b', '~/c']),
     'output_frame': st.sampled_from(['', 'base_link', 'a/b']),
     'point_time': st.sampled_from(['auto', 'none', 't']),
+    'info_topic': st.sampled_from(['', 'info']),
+    'calibration': st.sampled_from(['', 'camera.yaml']),
+    'path': st.just(''),
+    'sha256': st.just('0' * 64),
 }
 MOVERS = {'deskew.imu': 'imu', 'deskew.odometry': 'odometry'}
 FITTING = {  # so that most of what is drawn fits together
@@ -52,7 +57,8 @@ def value_of(about):
         return st.lists(one, min_size=about.size, max_size=about.size) if about.size else one
     if about.kind in ('number', 'numbers'):
         one = st.floats(about.low, about.high)
-        return st.lists(one, min_size=about.size, max_size=about.size) if about.size else one
+        size = about.size or 3 * (about.kind == 'numbers')
+        return st.lists(one, min_size=size, max_size=size) if size else one
     if about.kind == 'pose':
         return st.lists(st.floats(-10, 10), min_size=6, max_size=6)
     return st.booleans() if about.kind == 'bool' else TEXTS[field]

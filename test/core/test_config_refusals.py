@@ -61,7 +61,10 @@ REFUSED = {
     'stamp': ({'lidar.stamp': 'now'}, ['lidar.stamp', 'header, receive', "'now'"]),
     'wait': ({'imu.wait': 'never'}, ['imu.wait', 'until_t_ref, newest', "'never'"]),
     'channels': ({'camera.channels': 'bgr'}, ['camera.channels', 'mono, rgb', "'bgr'"]),
-    'type': ({'lidar.type': 'laser'}, ['lidar.type', 'pointcloud2, image, imu', "'laser'"]),
+    'type': (
+        {'lidar.type': 'laser'},
+        ['lidar.type', 'pointcloud2, image, compressed_image', "'laser'"],
+    ),
     'trigger': ({'trigger': 'gps'}, ['trigger must be one of lidar, camera, imu, rate', "'gps'"]),
     'trigger that is switched off': (
         {'sources': ['camera']},
@@ -79,7 +82,7 @@ REFUSED = {
     'the same source twice': ({'sources': ['lidar', 'lidar']}, ['sources', "['lidar'] twice"]),
     'no type': (
         {'sources': ['lidar', 'rear']},
-        ['rear.type is missing: set it to one of pointcloud2, image, imu, joint_state'],
+        ['rear.type is missing: set it to one of pointcloud2, image, compressed_image, imu, '],
     ),
     'voxels of a camera': (
         {'voxels.sources': ['camera']},
@@ -138,9 +141,41 @@ REFUSED = {
         {**ODOM, 'lidar.extrinsic': [0, 0, 1, 0, 0, 90]},
         ['lidar.extrinsic must end in roll, pitch, yaw in radians', '90', 'degrees?'],
     ),
-    'extrinsic of a camera': (
-        {'camera.extrinsic': [0.0] * 6},
-        ['unknown parameter camera.extrinsic', 'a source of type image has'],
+    'extrinsic of joints': (
+        {'sources': ['joints'], 'trigger': 'joints', 'joints.extrinsic': [0.0] * 6},
+        ['unknown parameter joints.extrinsic', 'a source of type joint_state has'],
+    ),
+    'painting without frames': (
+        {'camera.paint': ['rgb']},
+        ['base_frame is missing', 'camera.paint', 'for example base_link'],
+    ),
+    'painting coordinates': (
+        {'base_frame': 'base_link', 'camera.paint': ['label', 'z']},
+        ['camera.paint', 'other than x, y, z, r, g and b', "not ['z']"],
+    ),
+    'painting twice': (
+        {'base_frame': 'base_link', 'camera.paint': ['rgb', 'rgb']},
+        ['camera.paint', 'once'],
+    ),
+    'topic of a CameraInfo': (
+        {'camera.info_topic': 'a b'},
+        ['camera.info_topic must be a ROS topic name', "'a b'"],
+    ),
+    'encoder without width': (
+        {'camera.encoder.path': 'net.pt'},
+        ['camera.encoder.width is missing', 'net.pt'],
+    ),
+    'encoder with two means': (
+        {'camera.encoder.path': 'n.pt', 'camera.encoder.width': 2, 'camera.encoder.mean': [0, 1]},
+        ['camera.encoder.mean', 'camera.encoder.std', '3 numbers, or both 1', '[0.0, 1.0]'],
+    ),
+    'encoder with a wrong digest': (
+        {'camera.encoder.path': 'n.pt', 'camera.encoder.width': 2, 'camera.encoder.sha256': 'ab'},
+        ['camera.encoder.sha256', '64 hexadecimal digits', "'ab'"],
+    ),
+    'misspelt key of an encoder': (
+        {'camera.encoder.witdh': 2},
+        ['unknown parameter camera.encoder.witdh', 'did you mean camera.encoder.width?'],
     ),
     'deskew by a lidar': (
         {**ODOM, 'deskew.imu': 'lidar'},
