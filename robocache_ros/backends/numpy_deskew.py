@@ -54,7 +54,7 @@ def _moments(
     work: Workspace, cloud: CloudView, motion: Motion, n: int
 ) -> tuple[IntArray, FloatArray]:
     """Segment of each point, an integer, and its w in 0 <= w < 1, float32; both [n]."""
-    field = cloud.dtype_of(motion.field)
+    field = cloud.stored_dtype(motion.field)
     values = cloud.column(
         motion.field, out=work.array('time', n, field.newbyteorder('=')), limit=n
     )

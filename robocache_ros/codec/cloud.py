@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.codec.buffers import shown
+from robocache_ros.codec.camera import Camera
+from robocache_ros.codec.image import ImageView
 from robocache_ros.codec.layout import DATATYPES, FieldView, Layout, decode_layout
 from robocache_ros.codec.point_time import PointTimes
 from robocache_ros.interop import DeviceArray, on_host, view
@@ -24,6 +26,9 @@ XYZ = ('x', 'y', 'z')
 TIME_CODES = ('i8', 'u8')
 SEGMENT_BITS = 22  # a segment of a motion lasts 2^22 ns = 4.19 ms
 SEGMENT_NUMBERS = 33  # M0, M1, M2 (3 x 3 each, row by row), T0, dT
+RGB = 'rgb'
+COLOURS = ('r', 'g', 'b')
+_PACKED = ('rgb', 'rgba')  # fields of 4 bytes a point: in a little-endian message b, g, r, a
 
 _NO_BYTES = np.empty(0, np.uint8)
 
@@ -79,6 +84,51 @@ class Motion(NamedTuple):
             raise ValueError(f'the motion reads the time in {self.field!r}, which is no field')
 
 
+class View(NamedTuple):
+    """
+    One image, and how it sees the points of a cloud.
+
+    A point that moves to p' in the frame of the grid is at rotation p' + translation, in metres,
+    in the frame of the camera: z ahead, x to the right, y down.
+    """
+
+    image: ImageView
+    camera: Camera  # of the size of the image
+    rotation: FloatArray  # float32 [3, 3], with `camera.rectify` in it
+    translation: FloatArray  # float32 [3], metres
+    paints: tuple[str, ...]  # 'rgb' for the fields r, g and b, or fields with the value of a pixel
+    cell: int = 0  # edge of a cell of the occlusion test, in pixels; 0: no test
+    tolerance: float = 0.0  # of it, 1 / m
+
+    def check(self) -> None:
+        """ValueError if no point can be painted with it."""
+        size = self.camera.width, self.camera.height
+        if (self.image.width, self.image.height) != size:
+            raise ValueError(
+                f'the camera is for images of {size[0]} x {size[1]} pixels, the image has '
+                f'{self.image.width} x {self.image.height}'
+            )
+        if {*XYZ, *COLOURS} & {*self.paints}:
+            raise ValueError(f'a view paints rgb or fields of other names, not {self.paints}')
+        if self.image.format.bayer and min(size) < 2:
+            raise ValueError(f'a mosaic of {size[0]} x {size[1]} pixels has no colours')
+        if RGB in self.paints and self.image.format.code == 'f4':
+            raise ValueError(f'an image of {self.image.encoding} has no colours')
+        for moved, shape in ((self.rotation, (3, 3)), (self.translation, (3,))):
+            if moved.shape != shape or moved.dtype != np.float32 or not np.isfinite(moved).all():
+                raise ValueError(f'a view needs finite float32 {list(shape)}, got {moved!r}')
+        if self.cell < 0 or not self.tolerance >= 0:
+            raise ValueError(
+                f'cell {self.cell} and tolerance {self.tolerance} can not be negative'
+            )
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the fields that it paints."""
+        names = (COLOURS if paint == RGB else (paint,) for paint in self.paints)
+        return tuple(name for some in names for name in some)
+
+
 @dataclass(frozen=True, eq=False)
 class CloudView(Layout):
     """
@@ -96,9 +146,14 @@ class CloudView(Layout):
     columns: Mapping[str, AnyArray | DeviceArray] = field(default_factory=dict)  # of from_columns
     # Fields that all points have one float32 value of, in place of what the message has.
     constants: Mapping[str, float] = field(default_factory=dict)
+    # Cameras that paint fields, in place of those of the message; the first that sees a point
+    # gives it its value. `column` does not paint: that takes moved points.
+    views: tuple[View, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a motion that can not be applied, with a sentence."""
+        """Refuse a motion or a view that can not be applied, with a sentence."""
+        for seen in self.views:
+            seen.check()
         if self.motion is not None:
             if self.transform is not None:
                 raise ValueError('points move by a transform or by a motion, not by both')
@@ -110,13 +165,24 @@ class CloudView(Layout):
 
         64-bit integers are times: neither float32 nor the sums of a channel could hold them.
         """
-        if name in self.constants:
+        if name in self.constants or name in self.painted:
             return True
         view = self.fields.get(name)
         return view is not None and view.dtype.str[1:] not in TIME_CODES
 
+    @property
+    def painted(self) -> tuple[str, ...]:
+        """Names of the fields that the views paint, each once, in their order."""
+        return tuple(dict.fromkeys(name for seen in self.views for name in seen.fields))
+
     def dtype_of(self, name: str) -> np.dtype[Any]:
-        """Type that a field has its values in."""
+        """Type that a field has its values in; colours that are painted are uint8."""
+        if name in self.painted:
+            return np.dtype(np.uint8 if name in COLOURS else np.float32)
+        return self.stored_dtype(name)
+
+    def stored_dtype(self, name: str) -> np.dtype[Any]:
+        """Type of the values that `column` reads, painted or not."""
         return np.dtype(np.float32) if name in self.constants else self.fields[name].dtype
 
     def column(self, name: str, out: AnyArray | None = None, limit: int | None = None) -> AnyArray:
@@ -214,7 +280,23 @@ def decode_cloud(msg: Any, input_origin: Origin = ORIGIN_ZERO) -> CloudView:
                 f'{name!r} is {found.count} x {found.dtype.name}, not one float32 or float64',
             )
     frame_id = str(msg.header.frame_id)
+    layout = replace(layout, fields={**layout.fields, **_packed_colours(layout.fields)})
     return CloudView(**vars(layout), frame_id=frame_id, input_origin=input_origin)
+
+
+def _packed_colours(fields: Mapping[str, FieldView]) -> Mapping[str, FieldView]:
+    """Fields r, g and b, bytes of a field rgb or rgba with 0xAARRGGBB, where there are none."""
+    if any(name in fields for name in COLOURS):
+        return {}
+    for name in _PACKED:
+        found = fields.get(name)
+        if found is not None and found.count == 1 and found.dtype.str[1:] in ('f4', 'u4'):
+            places = (1, 2, 3) if found.dtype.str[0] == '>' else (2, 1, 0)
+            return {
+                colour: FieldView(np.dtype('u1'), found.offset + place, 1)
+                for colour, place in zip(COLOURS, places, strict=True)
+            }
+    return {}
 
 
 def _canonical(values: AnyArray) -> AnyArray:

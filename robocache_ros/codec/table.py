@@ -112,7 +112,7 @@ def voxels_table(frame: VoxelFrame) -> Table:
 def read_voxels(msg: Any) -> VoxelRows:
     """Arrays of a ~/voxels message; raises Rejected where it is none."""
     cloud = decode_cloud(msg)
-    columns = {name: _column(cloud, name) for name in cloud.fields}
+    columns = decode_table(msg)
     x, y, z = (columns.pop(axis) for axis in XYZ)
     return VoxelRows(stamp_ns(msg.header), cloud.frame_id, x, y, z, columns)
 

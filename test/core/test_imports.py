@@ -58,7 +58,7 @@ ROS = {
 }  # fmt: skip
 # What else there is, and who may import it: inside a function, so that all else runs without it.
 OPTIONAL = {
-    'yaml': {'config'},
+    'yaml': {'config', 'codec/camera.py'},
     'torch': {'reading', 'encoding'},
     'PIL': {'codec/compressed.py'},
     'rerun': {'demo'},
