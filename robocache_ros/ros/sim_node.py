@@ -26,17 +26,30 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 from rclpy.utilities import get_default_context
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, PointField, TimeReference
+from sensor_msgs.msg import (
+    CameraInfo,
+    CompressedImage,
+    Image,
+    Imu,
+    JointState,
+    PointCloud2,
+    PointField,
+    TimeReference,
+)
 
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.sim_frames import SimFrames
 from robocache_ros.sim import Robot, RobotConfig, Shot
-from robocache_ros.sim.config import Setting, like, settings
+from robocache_ros.sim.config import SOURCES, Setting, like, settings
+from robocache_ros.sim.robot import CAMERA_INFO, COMPRESSED, LABELS
 
 SECOND_NS = 1_000_000_000
 TOPICS = {  # source -> type, topic, queue depth
     'lidar': (PointCloud2, 'lidar/points', 5),
     'camera': (Image, 'camera/image', 5),
+    CAMERA_INFO: (CameraInfo, 'camera/camera_info', 5),
+    LABELS: (Image, 'camera/labels', 5),
+    COMPRESSED: (CompressedImage, 'camera/image/compressed', 5),
     'imu': (Imu, 'imu/data', 200),
     'joints': (JointState, 'joint_states', 200),
     'odom': (Odometry, 'odom', 200),
@@ -64,8 +77,9 @@ BEHIND_NS = SECOND_NS  # a sensor does not send seconds of old data in one burst
 
 class SimNode(Node):
     """
-    Publishes lidar/points, camera/image, imu/data, joint_states and odom, lidar_rear/points and
-    /tf if they are asked for, and sim/sent for each message.
+    Publishes lidar/points, camera/image and camera/camera_info, imu/data, joint_states and odom;
+    lidar_rear/points, camera/labels, camera/image/compressed and /tf if they are asked for; and
+    sim/sent for each message that a sensor is due to send.
 
     One timer, always set to what is due next; before all else it renders what is reused.
     `finished` is done when `duration_sec` is over.
@@ -80,14 +94,17 @@ class SimNode(Node):
         self.robot = Robot(RobotConfig.from_mapping(values))
         self.finished = Future()
 
-        reliability = RELIABILITY[own['reliability']]
+        offered = RELIABILITY[own['reliability']]
         self._outputs = {}
         self._messages = {}
-        for source, (kind, topic, depth) in TOPICS.items():
-            if values[f'{source}.rate_hz']:
+        for source in (source for source in SOURCES if values[f'{source}.rate_hz']):
+            for name in (source, *self.robot.companions(source)):
+                kind, topic, depth = TOPICS[name]
+                # Who misses a calibration, small as it is, can do nothing with the image.
+                reliability = ReliabilityPolicy.RELIABLE if name == CAMERA_INFO else offered
                 qos = QoSProfile(depth=depth, reliability=reliability)
-                self._outputs[source] = self.create_publisher(kind, topic, qos)
-                self._messages[source] = kind()
+                self._outputs[name] = self.create_publisher(kind, topic, qos)
+                self._messages[name] = kind()
         self._sent_output = self.create_publisher(TimeReference, 'sim/sent', 1000)
         self._frames = SimFrames.of(self, self.robot) if own['publish_tf'] else None
         if own['publish_clock']:
@@ -130,7 +147,11 @@ class SimNode(Node):
         self._start_ns = time.monotonic_ns() + round(self._settings.start_delay_sec * SECOND_NS)
         self._shot = next(self._shots, None)
         config = self.robot.config
-        rates = ', '.join(f'{name} {getattr(config, name).rate_hz:g} Hz' for name in self._outputs)
+        rates = ', '.join(
+            f'{name} {getattr(config, name).rate_hz:g} Hz'
+            for name in SOURCES
+            if name in self._outputs
+        )
         self.get_logger().info(f'simulated robot: {rates or "no sensors"}')
 
     def _schedule(self) -> Iterator[Shot]:
@@ -166,8 +187,9 @@ class SimNode(Node):
         if shot.source == 'clock':
             self._clock_output.publish(ClockMessage(clock=_time(stamp_ns)))
             return
-        message = self._messages[shot.source]
-        _fill(message, self.robot.message(shot.source, shot.capture_ns, stamp_ns))
+        for companion in self.robot.companions(shot.source):
+            self._outputs[companion].publish(self._made(companion, shot, stamp_ns))
+        message = self._made(shot.source, shot, stamp_ns)
         sent_ns = time.monotonic_ns()
         self._outputs[shot.source].publish(message)
         if shot.source == 'odom' and self._frames is not None:
@@ -176,6 +198,10 @@ class SimNode(Node):
         sent.header.stamp = message.header.stamp
         sent.header.frame_id = shot.source
         self._sent_output.publish(sent)
+
+    def _made(self, name: str, shot: Shot, stamp_ns: int) -> Any:
+        """Return the message of a source or a companion, which is filled anew every time."""
+        return _fill(self._messages[name], self.robot.message(name, shot.capture_ns, stamp_ns))
 
     def _stamp_offset(self, now_ns: int) -> int:
         if not self._settings.publish_clock and now_ns >= self._resync_ns:

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, NamedTuple
 
+from robocache_ros.sim.lens import MODELS, WIDEST_DEG
 from robocache_ros.sim.time_field import STAMPS_AT, TIME_FIELDS
 
 # In this order: jitter and losses of a source are drawn by its number.
 SOURCES = ('lidar', 'camera', 'imu', 'joints', 'odom', 'lidar_rear')
+_OF_ANY_LENGTH = ('intervals_sec', 'distortion')  # of the lists; all others are as their defaults
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -112,15 +114,26 @@ class RearLidarConfig(LidarConfig):
 
 @dataclass(frozen=True)
 class CameraConfig(SensorConfig):
-    """A pinhole camera that looks ahead, 90 degrees wide, no distortion."""
+    """A calibrated camera that looks ahead; its calibration comes with every image."""
 
     rate_hz: float = _setting(30.0, 'Images per second; 0 turns the camera off')
     phase_sec: float = _setting(0.004, 'Time of the first image')
     latency_sec: float = _setting(0.012, 'From the exposure to its publication')
     width: int = _setting(640, 'Pixels')
     height: int = _setting(480, 'Pixels')
+    view_deg: float = _setting(90.0, 'From the left edge to the right, were it not distorted')
+    distortion_model: str = _setting('plumb_bob', f'One of {", ".join(MODELS)}')
+    distortion: tuple[float, ...] = _setting(
+        (0.0, 0.0, 0.0, 0.0, 0.0),
+        'Its coefficients in the order of OpenCV: '
+        + ', '.join(f'{count} of {model}' for model, count in MODELS.items()),
+    )
     position: tuple[float, float, float] = _setting((0.3, 0.0, 1.2), 'On the platform, metres')
     frame_id: str = _setting('camera_optical', 'frame_id of the images')
+    labels: bool = _setting(False, 'Also send images of what is seen: sky, floor, wall or box')
+    jpeg_quality: int = _setting(
+        0, 'Also send the images as JPEG, of this quality up to 100; needs Pillow. 0: do not'
+    )
     prerender: int = _setting(90, 'At most this many images round the loop; 0: each on the spot')
 
     def __post_init__(self) -> None:
@@ -128,6 +141,27 @@ class CameraConfig(SensorConfig):
         for name in ('width', 'height'):
             _check(getattr(self, name) > 0, name, getattr(self, name), 'must be positive')
         _check(self.prerender >= 0, 'prerender', self.prerender, 'must not be negative')
+        _check(
+            0 <= self.jpeg_quality <= 100,
+            'jpeg_quality',
+            self.jpeg_quality,
+            'must lie in 0 to 100',
+        )
+        model = self.distortion_model
+        _check(model in MODELS, 'distortion_model', model, f'must be one of {", ".join(MODELS)}')
+        _check(
+            len(self.distortion) == MODELS[model],
+            'distortion',
+            self.distortion,
+            f'must be {MODELS[model]} numbers for {model}',
+        )
+        widest_deg = WIDEST_DEG[model]
+        _check(
+            0 < self.view_deg <= widest_deg,
+            'view_deg',
+            self.view_deg,
+            f'must be positive and at most {widest_deg:g} for {model}',
+        )
 
 
 @dataclass(frozen=True)
@@ -232,7 +266,7 @@ def like(default: Any, value: Any, name: str) -> Any:
     try:
         if isinstance(default, tuple):
             items = tuple(float(item) for item in value)
-            if name.endswith('intervals_sec') or len(items) == len(default):
+            if name.endswith(_OF_ANY_LENGTH) or len(items) == len(default):
                 return items
         elif isinstance(default, float):
             return float(value)

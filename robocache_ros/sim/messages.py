@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from robocache_ros.sim.camera import Camera
 from robocache_ros.sim.config import OdometryConfig
 from robocache_ros.sim.imu import Motion
 from robocache_ros.sim.joints import NAMES, JointValues
@@ -45,15 +46,38 @@ def cloud_body(points: npt.NDArray[np.void]) -> dict[str, Any]:
 
 
 def image_body(image: npt.NDArray[np.uint8]) -> dict[str, Any]:
-    """Everything of a sensor_msgs/Image but its header, from [height, width, 3]."""
-    height, width, channels = image.shape
+    """Everything of a sensor_msgs/Image but its header: [height, width] or with 3 colours."""
+    height, width = image.shape[:2]
     return {
         'height': height,
         'width': width,
-        'encoding': 'rgb8',
+        'encoding': 'rgb8' if image.ndim == 3 else 'mono8',
         'is_bigendian': 0,
-        'step': width * channels,
+        'step': image.strides[0],
         'data': _bytes(image),
+    }
+
+
+def compressed_body(jpeg: bytes) -> dict[str, Any]:
+    """Everything of a sensor_msgs/CompressedImage but its header, as image_transport says it."""
+    return {'format': 'rgb8; jpeg compressed bgr8', 'data': array('B', jpeg)}
+
+
+def camera_info_body(camera: Camera) -> dict[str, Any]:
+    """Everything of a sensor_msgs/CameraInfo but its header; P repeats K."""
+    config, f, (cx, cy) = camera.config, camera.focal, camera.center
+    whole = SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False)
+    return {
+        'height': config.height,
+        'width': config.width,
+        'distortion_model': config.distortion_model,
+        'd': array('d', config.distortion),
+        'k': np.array([f, 0.0, cx, 0.0, f, cy, 0.0, 0.0, 1.0]),
+        'r': np.eye(3).ravel(),
+        'p': np.array([f, 0.0, cx, 0.0, 0.0, f, cy, 0.0, 0.0, 0.0, 1.0, 0.0]),
+        'binning_x': 0,
+        'binning_y': 0,
+        'roi': whole,
     }
 
 

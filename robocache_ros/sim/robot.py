@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from robocache_ros.sim.timing import releases
 from robocache_ros.sim.world import World
 
 LIDARS = ('lidar', 'lidar_rear')
+CAMERA_INFO, LABELS, COMPRESSED = 'camera_info', 'camera_labels', 'camera_compressed'
 BASE = 'base'  # the frame of the platform, among those of the sensors
 _IMU_NOISE, _ODOMETRY_NOISE = 4, 5  # numbers of their random streams
 _ZERO = (0.0, 0.0, 0.0)
@@ -56,7 +57,8 @@ class Robot:
     All sensors together. Same configuration and world, same messages to the byte.
 
     Ground truth: `path` at path time (seconds since the start of the robot), `world`, `sweep`,
-    `camera`, `pose`, `true_points`. Clouds and images show the path time `rendered_sec`, see Loop.
+    `camera`, `pose`, `true_points`, `true_colors`. Clouds and images show the path time
+    `rendered_sec`, see Loop.
     """
 
     def __init__(self, config: RobotConfig | None = None, world: World | None = None) -> None:
@@ -70,13 +72,16 @@ class Robot:
         self.odometry = Odometry(config.odom)
         self._loops = {
             'lidar': Loop(config.lidar, config.loop_sec, partial(self._cloud, 'lidar')),
-            'camera': Loop(config.camera, config.loop_sec, self._image),
+            'camera': Loop(config.camera, config.loop_sec, self._images),
             'lidar_rear': Loop(
                 config.lidar_rear, config.loop_sec, partial(self._cloud, 'lidar_rear')
             ),
         }
-        self._bodies = {
-            **{name: loop.body for name, loop in self._loops.items()},
+        images = self._loops['camera'].body
+        self._bodies: dict[str, Callable[[float], dict[str, Any]]] = {
+            **{name: self._loops[name].body for name in LIDARS},
+            **{name: partial(_part, images, name) for name in ('camera', LABELS, COMPRESSED)},
+            CAMERA_INFO: self._calibration,
             'imu': self._motion,
             'joints': self._joints,
             'odom': self._odometry,
@@ -102,18 +107,30 @@ class Robot:
 
     def message(self, source: str, capture_ns: int, start_ns: int) -> SimpleNamespace:
         """
-        Make the message of a source measured at robot time `capture_ns`.
+        Make the message of a source, or of one of its companions, measured at `capture_ns`.
 
         `start_ns`: the same time on the clock of the stamps. The header of a cloud is later by
         what its `stamp_at` says.
         """
-        frame_id = getattr(getattr(self.config, source), 'frame_id', '')
+        sensor = 'camera' if source in (CAMERA_INFO, LABELS, COMPRESSED) else source
+        frame_id = getattr(getattr(self.config, sensor), 'frame_id', '')
         body = self._bodies[source](capture_ns * 1e-9)
         stamp_ns = start_ns
         if source in self.lidars:
             body = date(body, self.lidars[source].config.time_field, start_ns)
             stamp_ns += round(self._header_sec(source) * 1e9)
         return SimpleNamespace(header=messages.header(stamp_ns, frame_id), **body)
+
+    def companions(self, source: str) -> tuple[str, ...]:
+        """What else `message` makes of the same moment: the calibration of a camera, and so on."""
+        if source != 'camera':
+            return ()
+        wanted = {
+            CAMERA_INFO: True,
+            LABELS: self.config.camera.labels,
+            COMPRESSED: self.config.camera.jpeg_quality,
+        }
+        return tuple(name for name, on in wanted.items() if on)
 
     def prerender(self) -> Iterator[None]:
         """Render everything that is reused, one piece per step; left out, it happens on demand."""
@@ -163,6 +180,11 @@ class Robot:
         t_ref_sec = start_sec + (t_ref_ns - capture_ns) * 1e-9
         return self.pose(frame, t_ref_sec).inverse().of(world)
 
+    def true_colors(self, source: str, capture_ns: int) -> npt.NDArray[np.uint8]:
+        """Colours [N, 3] of the surfaces that the points of a cloud lie on, in its order."""
+        sweep = self.sweep(self.rendered_sec(source, capture_ns), source)
+        return np.take(self.world.colors, sweep.surface, axis=0)
+
     def _track(self, number: int) -> Iterator[tuple[int, int, int, bool]]:
         source = SOURCES[number]
         lidar = self.lidars.get(source)
@@ -181,8 +203,19 @@ class Robot:
         points = self.sweep(t, source).points
         return messages.cloud_body(with_time_field(points, field, self._header_sec(source)))
 
-    def _image(self, t: float) -> dict[str, Any]:
-        return messages.image_body(self.camera.render(self.world, self.path, t))
+    def _images(self, t: float) -> dict[str, Any]:
+        """Everything that is made of one look of the camera, by its name."""
+        surfaces = self.camera.surfaces(self.world, self.path, t)
+        image = self.camera.colored(self.world, surfaces)
+        made = {'camera': messages.image_body(image)}
+        if self.config.camera.labels:
+            made[LABELS] = messages.image_body(self.camera.labelled(self.world, surfaces))
+        if self.config.camera.jpeg_quality:
+            made[COMPRESSED] = messages.compressed_body(self.camera.jpeg(image))
+        return made
+
+    def _calibration(self, _: float) -> dict[str, Any]:
+        return messages.camera_info_body(self.camera)
 
     def _motion(self, t: float) -> dict[str, Any]:
         config = self.config.imu
@@ -199,3 +232,8 @@ class Robot:
     def _noise(self, stream: int, t: float) -> np.random.Generator:
         """Noise is a function of seed and time alone, whatever was measured before."""
         return np.random.default_rng([self.config.seed, stream, max(0, round(t * 1e9))])
+
+
+def _part(make: Callable[[float], dict[str, Any]], name: str, t: float) -> dict[str, Any]:
+    part: dict[str, Any] = make(t)[name]
+    return part

@@ -20,6 +20,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int16]
 
 SKY, FLOOR, WALLS, BOXES = 0, 1, 3, 7  # the first surface of each kind
+LABELS = ('sky', 'floor', 'wall', 'box')  # the class of a surface is its place in this list
 FLOOR_TILE = 2.0  # metres
 SKY_COLOR = (150, 190, 235)
 # How bright a face looks: low and high x, low and high y, low and high z.
@@ -80,6 +81,9 @@ class World:
         self.boxes = tuple(boxes)
         self.yard = yard
         self.colors, self.reflectivity, self.normal_axis = self._surfaces()
+        first = np.array([SKY, FLOOR, WALLS, BOXES])
+        numbers = np.arange(len(self.colors))
+        self.labels = (first.searchsorted(numbers, 'right') - 1).astype(np.uint8)  # by surface
 
     def cast(self, origin: FloatArray, direction: FloatArray) -> Hits:
         """

@@ -59,8 +59,8 @@ ROS = {
 # What else there is, and who may import it: inside a function, so that all else runs without it.
 OPTIONAL = {
     'yaml': {'config', 'codec/camera.py'},
-    'torch': {'reading', 'encoding'},
-    'PIL': {'codec/compressed.py'},
+    'torch': {'reading', 'encoding', 'demo'},
+    'PIL': {'codec/compressed.py', 'sim'},
     'rerun': {'demo'},
     'cupy': {'backends/cuda/cupy_device.py'},
     'cupy_backends': {'backends/cuda/compiler.py'},

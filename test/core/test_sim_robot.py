@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -108,6 +110,69 @@ def test_the_image_is_the_view_at_its_stamp():
     truth = robot.camera.render(robot.world, robot.path, 0.004 + 14 / 30)
     assert (view.encoding, view.height, view.width) == ('rgb8', 24, 32)
     assert np.array_equal(np.reshape(view.data, (24, 32, 3)), truth)
+
+
+def test_a_calibration_comes_with_the_image_of_the_same_stamp():
+    camera = CameraConfig(
+        width=32, height=24, distortion_model='equidistant', view_deg=180.0,
+        distortion=(0.1, 0.2, 0.3, 0.4),
+    )  # fmt: skip
+    robot = Robot(replace(CONFIG, camera=camera))
+    assert robot.companions('camera') == ('camera_info',)
+    assert robot.companions('lidar') == ()
+    info = robot.message('camera_info', 4_000_000, START_NS)
+    assert stamp_ns(info.header) == START_NS
+    assert info.header.frame_id == 'camera_optical'
+    assert (info.width, info.height, info.distortion_model) == (32, 24, 'equidistant')
+    assert list(info.d) == [0.1, 0.2, 0.3, 0.4]
+    focal = pytest.approx(16 / (np.pi / 2))
+    assert list(info.k) == [focal, 0, 15.5, 0, focal, 11.5, 0, 0, 1]
+    assert list(info.r) == [1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert list(info.p) == [focal, 0, 15.5, 0, 0, focal, 11.5, 0, 0, 0, 1, 0]
+    assert flat(info.roi) == {
+        'x_offset': 0, 'y_offset': 0, 'height': 0, 'width': 0, 'do_rectify': False,
+    }  # fmt: skip
+    assert (info.binning_x, info.binning_y) == (0, 0)
+
+
+def test_labels_and_jpeg_images_are_those_of_the_image():
+    image = pytest.importorskip('PIL.Image', reason='needs Pillow, to read JPEG')
+    camera = CameraConfig(width=320, height=240, labels=True, jpeg_quality=95)
+    robot = Robot(replace(CONFIG, camera=camera))
+    assert robot.companions('camera') == ('camera_info', 'camera_labels', 'camera_compressed')
+    capture_ns = 4_000_000 + 3_000_000_000
+    shown, labels, packed = (
+        robot.message(name, capture_ns, START_NS)
+        for name in ('camera', 'camera_labels', 'camera_compressed')
+    )
+    assert {stamp_ns(m.header) for m in (shown, labels, packed)} == {START_NS}
+    assert {m.header.frame_id for m in (shown, labels, packed)} == {'camera_optical'}
+    surfaces = robot.camera.surfaces(robot.world, robot.path, 0.004)
+    view = decode_image(labels)
+    assert view.encoding == 'mono8'
+    assert np.array_equal(view.plane('y'), robot.world.labels[surfaces])
+    assert packed.format == 'rgb8; jpeg compressed bgr8'
+    read = np.asarray(image.open(io.BytesIO(packed.data)), int)
+    off = np.abs(read - np.reshape(shown.data, (240, 320, 3)).astype(int))
+    assert np.median(off) <= 2
+    assert np.mean(off) < 3
+
+
+def test_jpeg_images_without_pillow_are_refused_with_the_way_to_have_them(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'PIL', None)
+    camera = replace(CONFIG.camera, jpeg_quality=80)
+    with pytest.raises(ValueError, match=r'camera\.jpeg_quality needs Pillow: pip install pillow'):
+        Robot(replace(CONFIG, camera=camera))
+    assert Robot(CONFIG).companions('camera') == ('camera_info',)
+
+
+def test_true_colours_are_those_of_the_surfaces_of_the_points():
+    robot = Robot(CONFIG)
+    colors = robot.true_colors('lidar', 300_000_000)
+    surface = robot.sweep(0.3).surface
+    assert colors.shape == (len(surface), 3)
+    assert tuple(colors[0]) == tuple(robot.world.colors[surface[0]])
+    assert np.array_equal(colors, robot.world.colors[surface])
 
 
 def test_the_imu_is_the_motion_at_its_stamp():

@@ -19,7 +19,15 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import Image, Imu, JointState, PointCloud2, TimeReference
+from sensor_msgs.msg import (
+    CameraInfo,
+    CompressedImage,
+    Image,
+    Imu,
+    JointState,
+    PointCloud2,
+    TimeReference,
+)
 
 from robocache_ros.codec.cloud import decode_cloud
 from robocache_ros.codec.stamp import stamp_ns
@@ -198,6 +206,40 @@ def test_a_second_lidar_has_a_topic_once_it_has_a_rate(start, wait_until, execut
     assert bytes(clouds[0].data) in truths
 
 
+def test_every_image_comes_with_its_calibration(start, wait_until, executor):
+    sim, listener = start(lidar__rate_hz=0.0, imu__rate_hz=0.0)
+    listener.listen(CameraInfo, 'camera/camera_info')
+    got = listener.got
+    wait_until(lambda: len(got['camera/image']) >= 5, 20, 'images', executor)
+    images, infos = (listener.stamps(f'camera/{name}') for name in ('image', 'camera_info'))
+    first, last = max(images[0], infos[0]), min(images[-1], infos[-1])
+    assert last > first
+    assert [s for s in images if first <= s <= last] == [s for s in infos if first <= s <= last]
+    info = got['camera/camera_info'][0]
+    assert (info.width, info.height, info.distortion_model) == (32, 24, 'plumb_bob')
+    assert info.header.frame_id == 'camera_optical'
+    assert list(info.k) == [16, 0, 15.5, 0, 16, 11.5, 0, 0, 1]
+    assert list(info.d) == [0.0] * 5
+    assert sim.count_publishers('camera/labels') == 0
+    assert sim.count_publishers('camera/image/compressed') == 0
+    # One message of the sensor is one in sim/sent, whatever comes with it.
+    assert {reference.source for reference in got['sim/sent']} == {'camera', 'joints', 'odom'}
+
+
+def test_labels_and_jpeg_images_are_sent_where_asked_for(start, wait_until, executor):
+    pytest.importorskip('PIL', reason='needs Pillow, to write JPEG')
+    _, listener = start(camera__labels=True, camera__jpeg_quality=90, lidar__rate_hz=0.0)
+    listener.listen(Image, 'camera/labels')
+    listener.listen(CompressedImage, 'camera/image/compressed')
+    got = listener.got
+    topics = ('camera/labels', 'camera/image/compressed')
+    wait_until(lambda: all(len(got[topic]) >= 2 for topic in topics), 20, 'both', executor)
+    assert (got['camera/labels'][0].encoding, got['camera/labels'][0].step) == ('mono8', 32)
+    assert bytes(got['camera/image/compressed'][0].data[:3]) == b'\xff\xd8\xff'
+    for topic in topics:
+        assert set(listener.stamps(topic)) & set(listener.stamps('camera/image'))
+
+
 def test_without_tf2_msgs_it_says_so_and_runs_on(start, wait_until, executor, monkeypatch):
     monkeypatch.setitem(sys.modules, 'tf2_msgs', None)
     said = []
@@ -258,8 +300,9 @@ def test_reliability_is_that_of_the_sensor_topics(start, offered):
     for topic in ('lidar/points', 'camera/image', 'imu/data', 'joint_states'):
         (info,) = sim.get_publishers_info_by_topic(f'/{topic}')
         assert info.qos_profile.reliability == ReliabilityPolicy[offered.upper()]
-    (info,) = sim.get_publishers_info_by_topic('/sim/sent')
-    assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+    for topic in ('sim/sent', 'camera/camera_info'):
+        (info,) = sim.get_publishers_info_by_topic(f'/{topic}')
+        assert info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
 
 
 def test_two_robots_in_two_namespaces_do_not_meet(start, wait_until, executor):
