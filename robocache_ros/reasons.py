@@ -196,6 +196,18 @@ class Reason(Enum):
         'position, velocity or effort is neither empty nor as long as name.',
         'Fix the publisher of the joint states.',
     )
+    ARRAY_SHORT = _Entry(
+        'array_short',
+        Scope.SAMPLE,
+        'An array of the message has fewer values than the source is configured for.',
+        'Lower that parameter of the source (docs/sources.md), or see who publishes the message.',
+    )
+    RANGE_LIMITS = _Entry(
+        'range_limits',
+        Scope.SAMPLE,
+        'The least and the greatest range that a message names are no finite interval.',
+        'Fix the driver: what is out of range can not be told without them.',
+    )
     # -- values inside a message that is otherwise used -------------------------------------
     CLOUD_ROW_STEP = _Entry(
         'cloud_row_step',
@@ -213,7 +225,7 @@ class Reason(Enum):
         'bad_quaternion',
         Scope.VALUE,
         'The orientation is not near unit length; the rest of the sample is used.',
-        'Set orientation_covariance[0] to -1 where there is no orientation.',
+        'Normal where there is none; an Imu says so by orientation_covariance[0] = -1.',
     )
     FIELD_MISSING = _Entry(
         'field_missing',

@@ -15,7 +15,7 @@ from robocache_ros.samples import Vector
 
 LIMIT = 2.0**126  # differences of two such values still fit in float32
 
-_NO_ORIENTATION = (0.0, 0.0, 0.0, 1.0)
+NO_ORIENTATION = (0.0, 0.0, 0.0, 1.0)
 _NO_VALUES = (0.0, 0.0, 0.0)
 
 
@@ -38,12 +38,17 @@ def decode_imu(msg: Any) -> Vector:
 
 def _orientation(msg: Any) -> tuple[tuple[float, ...], bool, Mapping[Reason, int]]:
     if not _measured(msg.orientation_covariance):
-        return _NO_ORIENTATION, False, {}
+        return NO_ORIENTATION, False, {}
     q = msg.orientation
     x, y, z, w = float(q.x), float(q.y), float(q.z), float(q.w)
-    if not 0.5 <= (x * x + y * y) + (z * z + w * w) <= 2.0:  # true for NaN
-        return _NO_ORIENTATION, False, {Reason.BAD_QUATERNION: 1}
+    if not is_rotation(x, y, z, w):
+        return NO_ORIENTATION, False, {Reason.BAD_QUATERNION: 1}
     return (x, y, z, w), True, {}
+
+
+def is_rotation(x: float, y: float, z: float, w: float) -> bool:
+    """Whether a quaternion is near unit length; false for NaN."""
+    return 0.5 <= (x * x + y * y) + (z * z + w * w) <= 2.0
 
 
 def _measured(covariance: Any) -> bool:

@@ -12,6 +12,7 @@ from robocache_ros.config.config import (
 )
 from robocache_ros.config.deskew import DeskewConfig
 from robocache_ros.config.encoder import EncoderConfig
+from robocache_ros.config.fields_source import FieldsSource
 from robocache_ros.config.kinds import (
     CloudSource,
     CompressedImageSource,
@@ -35,6 +36,7 @@ __all__ = [
     'DeskewConfig',
     'EncoderConfig',
     'FeatureConfig',
+    'FieldsSource',
     'ImageSource',
     'ImuSource',
     'JointStateSource',

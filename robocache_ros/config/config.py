@@ -21,9 +21,9 @@ from robocache_ros.config.consistency import RATE, check_together
 from robocache_ros.config.deskew import DeskewConfig
 from robocache_ros.config.kinds import (
     DEFAULT_TYPES,
-    SOURCE_TYPES,
     CloudSource,
     ImageSource,
+    source_kind,
     type_parameter,
 )
 from robocache_ros.config.names import ROS_GROUPS, ROS_NAMES, judge_names
@@ -147,7 +147,7 @@ class Config:
         for name, kind in types.items():
             with problems.collected():
                 required = name == flat.get('trigger', TRIGGER)
-                sources.append(SOURCE_TYPES[kind].from_mapping(name, flat, required))
+                sources.append(source_kind(kind).from_mapping(name, flat, required))
         given = given_in(cls, flat)
         with problems.collected():
             given['voxels'] = VoxelConfig(**given_in(VoxelConfig, flat, 'voxels.'))
@@ -253,7 +253,7 @@ def source_types(flat: Mapping[str, Any]) -> dict[str, str]:
     types = {}
     for name in names:
         with problems.collected():
-            about = type_parameter(name)
+            about = type_parameter(name, flat.get(f'{name}.type'))
             given = flat.get(about.name, about.default)
             if given is None:
                 problems.check(False, f'{about.name} is missing: set it to {about.allowed}')
@@ -273,8 +273,8 @@ def parameters_of(
     table += parameters_in(FeatureConfig, 'features.').values()
     table += parameters_in(DeskewConfig, 'deskew.').values()
     for name, kind in types.items():
-        table.append(type_parameter(name))
-        table += SOURCE_TYPES[kind].parameters(name, required=name == trigger).values()
+        table.append(type_parameter(name, kind))
+        table += source_kind(kind).parameters(name, required=name == trigger).values()
     return tuple(table)
 
 

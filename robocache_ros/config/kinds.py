@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from robocache_ros.config.encoder import EncoderConfig
+from robocache_ros.config.fields_source import FieldsSource, source_class
+from robocache_ros.config.message_types import IMU, MESSAGE_TYPES, ODOMETRY, MessageType
 from robocache_ros.config.parameters import (
     ConfigError,
     Parameter,
@@ -22,6 +24,7 @@ from robocache_ros.config.parameters import (
     shown,
     values_in,
 )
+from robocache_ros.config.plugged_in import plugged_in
 from robocache_ros.config.source import (
     SourceConfig,
     check_rotation,
@@ -50,6 +53,7 @@ class CloudSource(SourceConfig):
 
     type: ClassVar[str] = 'pointcloud2'
     topic_suffix: ClassVar[str] = 'points'
+    message: ClassVar[str] = 'sensor_msgs/msg/PointCloud2'
 
     extrinsic: tuple[float, ...] | None = extrinsic_parameter()
     point_time: str = parameter(
@@ -119,6 +123,7 @@ class ImageSource(SourceConfig):
 
     type: ClassVar[str] = 'image'
     topic_suffix: ClassVar[str] = 'image'
+    message: ClassVar[str] = 'sensor_msgs/msg/Image'
 
     grid: tuple[int, int] = parameter(
         (8, 8),
@@ -239,17 +244,15 @@ class CompressedImageSource(ImageSource):
 
     type: ClassVar[str] = 'compressed_image'
     topic_suffix: ClassVar[str] = 'image/compressed'
+    message: ClassVar[str] = 'sensor_msgs/msg/CompressedImage'
 
 
 @dataclass(frozen=True)
-class ImuSource(SourceConfig):
+class ImuSource(FieldsSource):
     """A sensor_msgs/Imu topic."""
 
-    type: ClassVar[str] = 'imu'
-    topic_suffix: ClassVar[str] = 'data'
+    about: ClassVar[MessageType] = IMU
 
-    depth: int = depth_parameter(200)
-    wait: str = wait_parameter('until_t_ref')
     extrinsic: tuple[float, ...] | None = extrinsic_parameter()
     gyro_bias: tuple[float, float, float] = parameter(
         (0.0, 0.0, 0.0),
@@ -270,6 +273,7 @@ class JointStateSource(SourceConfig):
 
     type: ClassVar[str] = 'joint_state'
     topic_suffix: ClassVar[str] = 'joint_states'
+    message: ClassVar[str] = 'sensor_msgs/msg/JointState'
 
     depth: int = depth_parameter(200)
     wait: str = wait_parameter('until_t_ref')
@@ -303,14 +307,10 @@ class JointStateSource(SourceConfig):
 
 
 @dataclass(frozen=True)
-class OdometrySource(SourceConfig):
+class OdometrySource(FieldsSource):
     """A nav_msgs/Odometry topic: the pose of `base_frame` in a frame that does not move."""
 
-    type: ClassVar[str] = 'odometry'
-    topic_suffix: ClassVar[str] = 'odometry'
-
-    depth: int = depth_parameter(200)
-    wait: str = wait_parameter('until_t_ref')
+    about: ClassVar[MessageType] = ODOMETRY
 
 
 SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
@@ -322,12 +322,24 @@ SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
         ImuSource,
         JointStateSource,
         OdometrySource,
+        *(source_class(about) for about in MESSAGE_TYPES if about not in (IMU, ODOMETRY)),
     )
 }
 
 
-def type_parameter(name: str) -> Parameter:
-    """Return the parameter `S.type` of the source `name`."""
+def source_kind(type_name: str) -> type[SourceConfig]:
+    """Return the configuration of a type, ours or of an installed package; KeyError for others."""
+    about = None if type_name in SOURCE_TYPES else plugged_in(type_name)
+    return SOURCE_TYPES[type_name] if about is None else source_class(about)
+
+
+def type_parameter(name: str, wanted: Any = None) -> Parameter:
+    """
+    Return the parameter `S.type` of the source `name`.
+
+    `wanted`: a type that may be ours or of an installed package; ConfigError where that is broken.
+    """
+    theirs = isinstance(wanted, str) and wanted not in SOURCE_TYPES and plugged_in(wanted)
     return Parameter(
         f'{name}.type',
         'text',
@@ -335,7 +347,7 @@ def type_parameter(name: str) -> Parameter:
         'Kind of the message on the topic; other names than '
         + ', '.join(f'`{name}` ({kind})' for name, kind in DEFAULT_TYPES.items())
         + ' have to give it.',
-        choices=tuple(SOURCE_TYPES),
+        choices=(*SOURCE_TYPES, wanted) if theirs else tuple(SOURCE_TYPES),
         default_text='by name',
     )
 

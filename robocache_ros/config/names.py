@@ -144,6 +144,6 @@ def edit_distance(a: str, b: str) -> int:
 
 _SOURCE_KEYS = frozenset(
     about.name.removeprefix('S.')
-    for kind in SOURCE_TYPES.values()
-    for about in kind.parameters('S').values()
+    for kind in DEFAULT_TYPES.values()  # those that a block may have without naming it
+    for about in SOURCE_TYPES[kind].parameters('S').values()
 )

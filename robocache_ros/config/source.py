@@ -34,7 +34,7 @@ def depth_parameter(default: int) -> Any:
         unit='messages',
         low=1,
         high=10000,
-        default_text='5, or 200 for IMU, joints and odometry',
+        default_text='5 for clouds and images, else 200',
     )
 
 
@@ -45,7 +45,19 @@ def wait_parameter(default: str) -> Any:
         'What a frame waits for: `until_t_ref`, a sample at or after the time of the frame; '
         '`newest`, nothing, the newest sample at or before it is used.',
         choices=('until_t_ref', 'newest'),
-        default_text='`newest`, or `until_t_ref` for IMU, joints and odometry',
+        default_text='`newest` for clouds, images and what is slow, else `until_t_ref`',
+    )
+
+
+def stamp_parameter(default: str = 'header', headless: str = '') -> Any:
+    """Return the field `stamp`; `headless` names a message that has no header to stamp it."""
+    return parameter(
+        default,
+        'Time of a sample: `header`, the stamp of the message; `receive`, its arrival, for '
+        'drivers that leave the stamp unset and for messages without a header.',
+        choices=('receive',) if headless else ('header', 'receive'),
+        form=f'receive, as {headless} has no header,' if headless else '',
+        default_text='`header`, or `receive` for messages without a header',
     )
 
 
@@ -90,13 +102,14 @@ class SourceConfig:
 
     type: ClassVar[str]
     topic_suffix: ClassVar[str]
+    message: ClassVar[str]  # as ROS names it, such as sensor_msgs/msg/Image
 
     name: str
     topic: str = parameter(
         None,
         'Topic, relative to the namespace of the node; by default `S/points`, `S/image`, '
-        '`S/data`, `S/joint_states` or `S/odometry`; `joint_states` for `joints`, `odom` for '
-        '`odom`.',
+        '`S/data`, `S/joint_states`, `S/odometry` or what docs/sources.md says; `joint_states` '
+        'for `joints`, `odom` for `odom`.',
         kind='text',
         default_text='by name and type',
         form='a ROS topic name',
@@ -129,12 +142,7 @@ class SourceConfig:
         low=-3600.0,
         high=3600.0,
     )
-    stamp: str = parameter(
-        'header',
-        'Time of a sample: `header`, the stamp of the message; `receive`, its arrival, for '
-        'drivers that leave the stamp unset.',
-        choices=('header', 'receive'),
-    )
+    stamp: str = stamp_parameter()
     required: bool = parameter(
         False,
         'Whether a frame without anything valid of this source is dropped and counted.',

@@ -1,0 +1,111 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Any message as one vector, by a table: which of its numbers are features, and of what kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from robocache_ros.codec.imu import LIMIT, NO_ORIENTATION, is_rotation
+from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.samples import Vector
+
+
+class Row(NamedTuple):
+    """One group of features: where it is in a message, and how it is resampled."""
+
+    path: str  # attributes from the message on, such as 'wrench.force'
+    name: str  # of the group, after that of the source
+    # Names of numbers below the path; (): the number at the path; a text: the parameter that
+    # tells how many elements of the array there are taken.
+    parts: tuple[str, ...] | str
+    rule: str  # linear, slerp, hold or nearest
+    unit: str
+    optional: bool = False  # NaN stands for 'not measured': only this group is invalid then
+
+    def columns(self, widths: Mapping[str, int]) -> tuple[str, ...]:
+        """Return what tells the columns apart; () for one number, which needs nothing."""
+        if isinstance(self.parts, str):
+            return tuple(map(str, range(widths[self.parts])))
+        return self.parts
+
+    def width(self, widths: Mapping[str, int]) -> int:
+        """Return the number of columns."""
+        return 1 if self.parts == () else len(self.columns(widths))
+
+
+class _Group(NamedTuple):
+    row: Row
+    columns: slice  # of the vector
+    read: Callable[[Any], Any]  # message -> a number, or as many as there are columns
+
+
+def fields_decoder(rows: Sequence[Row], widths: Mapping[str, int]) -> Callable[[Any], Vector]:
+    """
+    Decoder of messages with these rows, one group of the vector for each.
+
+    `widths`: elements taken of arrays, by parameter; an array may be longer. A quaternion (rule
+    slerp) that is no rotation is an invalid group with neutral values, and noted; so is an
+    optional group with a NaN, without a note. The decoder raises Rejected where any other value
+    is not finite, or an array is too short.
+    """
+    return _FieldsDecoder(rows, widths)
+
+
+class _FieldsDecoder:
+    def __init__(self, rows: Sequence[Row], widths: Mapping[str, int]) -> None:
+        self._groups: list[_Group] = []
+        self._width = 0
+        for row in rows:
+            end = self._width + row.width(widths)
+            self._groups.append(_Group(row, slice(self._width, end), _reader(row, widths)))
+            self._width = end
+
+    def __call__(self, msg: Any) -> Vector:
+        values = np.empty(self._width)
+        for group in self._groups:
+            values[group.columns] = group.read(msg)
+        valid = np.ones(len(self._groups), np.bool_)
+        notes: dict[Reason, int] = {}
+        for number, (row, columns, _) in enumerate(self._groups):
+            if row.rule == 'slerp':
+                if not is_rotation(*values[columns].tolist()):
+                    valid[number], values[columns] = False, NO_ORIENTATION
+                    notes[Reason.BAD_QUATERNION] = notes.get(Reason.BAD_QUATERNION, 0) + 1
+            elif not _are_finite(values[columns]):
+                if not row.optional or not np.isnan(values[columns]).any():
+                    raise Rejected(Reason.NONFINITE, _worst(row, values[columns]))
+                valid[number], values[columns] = False, 0.0
+        return Vector(values.astype(np.float32) + np.float32(0), valid, notes)  # no -0
+
+
+def _reader(row: Row, widths: Mapping[str, int]) -> Callable[[Any], Any]:
+    if not isinstance(row.parts, str):
+        return attrgetter(*(f'{row.path}.{part}' for part in row.parts) if row.parts else row.path)
+    array_of, width = attrgetter(row.path), widths[row.parts]
+
+    def first(msg: Any) -> Any:
+        array = array_of(msg)
+        if len(array) < width:
+            raise Rejected(
+                Reason.ARRAY_SHORT, f'{row.path} has {len(array)} values, {row.parts} is {width}'
+            )
+        return array[:width]
+
+    return first
+
+
+def _are_finite(values: npt.NDArray[np.float64]) -> bool:
+    return bool(np.isfinite(values).all() and np.abs(values).max() < LIMIT)
+
+
+def _worst(row: Row, values: npt.NDArray[np.float64]) -> str:
+    """Name the first value that is not finite."""
+    at = next(k for k in range(len(values)) if not _are_finite(values[k : k + 1]))
+    parts = tuple(map(str, range(len(values)))) if isinstance(row.parts, str) else row.parts
+    return f'{".".join((row.path, *parts[at : at + 1]))} is {values[at]}'
