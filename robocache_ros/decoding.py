@@ -10,19 +10,22 @@ from functools import partial
 from typing import Any
 
 from robocache_ros.codec.cloud import CloudView, decode_cloud
+from robocache_ros.codec.fields import fields_decoder
 from robocache_ros.codec.image import decode_image
-from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.joints import joint_decoder
-from robocache_ros.codec.odometry import decode_odometry
 from robocache_ros.codec.point_clock import PointClock, Tell
 from robocache_ros.codec.point_reading import Untimed
-from robocache_ros.config import CloudSource, DeskewConfig, JointStateSource, SourceConfig
+from robocache_ros.config import (
+    CloudSource,
+    DeskewConfig,
+    FieldsSource,
+    JointStateSource,
+    SourceConfig,
+)
 
 # Source type -> decoder, where it does not depend on the parameters of the source.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     'image': decode_image,
-    'imu': decode_imu,
-    'odometry': decode_odometry,
 }
 
 
@@ -65,8 +68,10 @@ class Decoder:
 
 
 def frame_of(message: Any) -> str:
-    """Return the frame that a message is about: of odometry, the one that moves."""
-    return str(getattr(message, 'child_frame_id', message.header.frame_id))
+    """Return the frame that a message is about: of odometry, what moves; '' without a header."""
+    if hasattr(message, 'child_frame_id'):
+        return str(message.child_frame_id)
+    return str(message.header.frame_id) if hasattr(message, 'header') else ''
 
 
 def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:
@@ -75,6 +80,10 @@ def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:
         return partial(decode_cloud, input_origin=source.input_origin)
     if isinstance(source, JointStateSource):
         return joint_decoder(source.joints, source.interfaces)
+    if isinstance(source, FieldsSource):
+        if source.about.decode is not None:
+            return partial(source.about.decode, **source.widths)
+        return fields_decoder(source.rows, source.widths)
     return _PLAIN[source.type]
 
 

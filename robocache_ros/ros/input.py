@@ -4,20 +4,21 @@
 
 from __future__ import annotations
 
+import importlib
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import Image, Imu, JointState, PointCloud2
 
 from robocache_ros.codec.stamp import stamp_ns
-from robocache_ros.config import ConfigError, SourceConfig
+from robocache_ros.config import ConfigError, FieldsSource, SourceConfig
 from robocache_ros.decoding import Decoder, frame_of
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
@@ -33,13 +34,6 @@ RELIABILITY = {
 }
 # The rest of the profile may be overridden as anywhere in ROS; reliability is ours, see _policy.
 OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY)
-
-MESSAGES: dict[str, type] = {  # by type of source
-    'pointcloud2': PointCloud2,
-    'image': Image,
-    'imu': Imu,
-    'joint_state': JointState,
-}
 
 
 class Input:
@@ -83,7 +77,7 @@ class Input:
         self._pipeline = pipeline
         self._on_sample = on_sample
         self._message_type = message_type(source)
-        self.type_name = _type_name(self._message_type)
+        self.type_name = source.message
         self._decode = Decoder(source, pipeline.config.deskew, self._tell)
         self._point_clock = self._decode.point_clock
         self.told: set[str] = set()  # keys of the reasons that the log has named
@@ -258,20 +252,34 @@ def _policy(node: Node, source: SourceConfig, topic: str) -> str:
 
 
 def message_type(source: SourceConfig) -> type:
-    """Return the message of a source; that of odometry is in a package of its own."""
-    if source.type != 'odometry':
-        return MESSAGES[source.type]
+    """Return the message of a source, whose package may have to be installed."""
+    package, _, name = source.message.split('/')
     try:
-        from nav_msgs.msg import Odometry
+        module = importlib.import_module(f'{package}.msg')
     except ImportError as error:
         raise ConfigError(
-            f'{source.name}.type odometry needs the package nav_msgs, which is not installed: '
-            f'`apt install ros-$ROS_DISTRO-nav-msgs`, or take {source.name} out of sources'
+            f'{source.name}.type {source.type} needs the package {package}, which is not '
+            f'installed: `apt install ros-$ROS_DISTRO-{package.replace("_", "-")}`, or source the '
+            f'workspace that has it, or take {source.name} out of sources'
         ) from error
-    found: type = Odometry
+    found: type | None = getattr(module, name, None)
+    if found is None:
+        raise ConfigError(
+            f'{source.name}.type {source.type} needs {source.message}, which the package '
+            f'{package} that is installed does not have'
+        )
+    if isinstance(source, FieldsSource):
+        _check_paths(source, found())
     return found
 
 
-def _type_name(message: type) -> str:
-    package = message.__module__.split('.')[0]
-    return f'{package}/msg/{message.__name__}'
+def _check_paths(source: FieldsSource, message: Any) -> None:
+    """Refuse a type whose rows are not about its message, before the first one comes."""
+    for row in source.rows:
+        try:
+            attrgetter(row.path)(message)
+        except AttributeError:
+            raise ConfigError(
+                f'{source.name}.type {source.type} has a row for {row.path}, which '
+                f'{source.message} does not have'
+            ) from None
