@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,10 +17,9 @@ from robocache_ros.config import (
     CloudSource,
     Config,
     ConfigError,
+    FieldsSource,
     ImageSource,
-    ImuSource,
     JointStateSource,
-    OdometrySource,
     SourceConfig,
 )
 
@@ -169,6 +168,8 @@ class Schema:
 
 def groups_of(source: SourceConfig) -> tuple[FeatureGroup, ...]:
     """Feature groups of one source, in the order of the columns of its `Vector`."""
+    if isinstance(source, FieldsSource):
+        return tuple(_fields(source))
     return tuple(_GROUPS[type(source)](source))
 
 
@@ -180,21 +181,10 @@ def _group(
     return FeatureGroup(name, source.name, len(names), rule, unit, names)
 
 
-def _imu(source: SourceConfig) -> list[FeatureGroup]:
-    return [
-        _group(source, 'orientation', 'slerp', '1', ['x', 'y', 'z', 'w']),
-        _group(source, 'angular_velocity', 'linear', 'rad/s', ['x', 'y', 'z']),
-        _group(source, 'linear_acceleration', 'linear', 'm/s^2', ['x', 'y', 'z']),
-    ]
-
-
-def _odometry(source: SourceConfig) -> list[FeatureGroup]:
-    return [
-        _group(source, 'position', 'linear', 'm', ['x', 'y', 'z']),
-        _group(source, 'orientation', 'slerp', '1', ['x', 'y', 'z', 'w']),
-        _group(source, 'linear_velocity', 'linear', 'm/s', ['x', 'y', 'z']),
-        _group(source, 'angular_velocity', 'linear', 'rad/s', ['x', 'y', 'z']),
-    ]
+def _fields(source: FieldsSource) -> Iterator[FeatureGroup]:
+    for row in source.rows:
+        parts = list(row.columns(source.widths)) or None
+        yield _group(source, row.name, row.rule, row.unit, parts)
 
 
 def _joint_state(source: SourceConfig) -> list[FeatureGroup]:
@@ -230,7 +220,5 @@ def _cloud(source: SourceConfig) -> list[FeatureGroup]:
 _GROUPS: dict[type[SourceConfig], Callable[[SourceConfig], list[FeatureGroup]]] = {
     CloudSource: _cloud,
     ImageSource: _image,
-    ImuSource: _imu,
     JointStateSource: _joint_state,
-    OdometrySource: _odometry,
 }

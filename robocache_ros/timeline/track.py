@@ -22,13 +22,8 @@ from robocache_ros.timeline.epochs import Arrival, JumpGate
 from robocache_ros.timeline.ring import RingBuffer
 
 # What a ring buffer has room for; sources that are faster keep a shorter history.
-_MAX_RATE_HZ = {
-    'pointcloud2': 120,
-    'image': 240,
-    'imu': 2000,
-    'joint_state': 2000,
-    'odometry': 2000,
-}
+_MAX_RATE_HZ = {'pointcloud2': 120, 'laser_scan': 120, 'image': 240, 'compressed_image': 240}
+_MAX_RATE_OF_OTHERS_HZ = 2000
 _PERIODS_KEPT = 32
 _SILENT_PERIODS = 3
 _LAG_SECONDS = 6
@@ -99,7 +94,8 @@ class Track:
         self.groups = groups
         self.is_vector = not isinstance(config, (CloudSource, ImageSource))
         width = sum(group.width for group in groups)
-        capacity = int(np.ceil(config.history_sec * _MAX_RATE_HZ[config.type])) + 2
+        rate_hz = _MAX_RATE_HZ.get(config.type, _MAX_RATE_OF_OTHERS_HZ)
+        capacity = int(np.ceil(config.history_sec * rate_hz)) + 2
         columns: list[tuple[object, tuple[int, ...]]] = [(object, ())]
         if self.is_vector:
             columns = [(np.float32, (width,)), (np.bool_, (len(groups),))]
