@@ -38,6 +38,13 @@ class Row(NamedTuple):
         """Return the number of columns."""
         return 1 if self.parts == () else len(self.columns(widths))
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Paths of all numbers, or that of the array."""
+        if isinstance(self.parts, str) or not self.parts:
+            return (self.path,)
+        return tuple(f'{self.path}.{part}' for part in self.parts)
+
 
 class _Group(NamedTuple):
     row: Row
@@ -85,12 +92,13 @@ class _FieldsDecoder:
 
 
 def _reader(row: Row, widths: Mapping[str, int]) -> Callable[[Any], Any]:
+    read = attrgetter(*row.paths)
     if not isinstance(row.parts, str):
-        return attrgetter(*(f'{row.path}.{part}' for part in row.parts) if row.parts else row.path)
-    array_of, width = attrgetter(row.path), widths[row.parts]
+        return read
+    width = widths[row.parts]
 
     def first(msg: Any) -> Any:
-        array = array_of(msg)
+        array = read(msg)
         if len(array) < width:
             raise Rejected(
                 Reason.ARRAY_SHORT, f'{row.path} has {len(array)} values, {row.parts} is {width}'
@@ -107,5 +115,5 @@ def _are_finite(values: npt.NDArray[np.float64]) -> bool:
 def _worst(row: Row, values: npt.NDArray[np.float64]) -> str:
     """Name the first value that is not finite."""
     at = next(k for k in range(len(values)) if not _are_finite(values[k : k + 1]))
-    parts = tuple(map(str, range(len(values)))) if isinstance(row.parts, str) else row.parts
-    return f'{".".join((row.path, *parts[at : at + 1]))} is {values[at]}'
+    path = f'{row.path}[{at}]' if isinstance(row.parts, str) else row.paths[at]
+    return f'{path} is {values[at]}'

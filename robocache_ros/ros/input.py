@@ -275,11 +275,11 @@ def message_type(source: SourceConfig) -> type:
 
 def _check_paths(source: FieldsSource, message: Any) -> None:
     """Refuse a type whose rows are not about its message, before the first one comes."""
-    for row in source.rows:
+    for path in (path for row in source.rows for path in row.paths):
         try:
-            attrgetter(row.path)(message)
+            attrgetter(path)(message)
         except AttributeError:
             raise ConfigError(
-                f'{source.name}.type {source.type} has a row for {row.path}, which '
-                f'{source.message} does not have'
+                f'{source.name}.type {source.type} has a row for {path}, which {source.message} '
+                'does not have'
             ) from None
