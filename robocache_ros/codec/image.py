@@ -41,22 +41,45 @@ ENCODINGS: Mapping[str, Encoding] = {
 }
 
 
+class Raster:
+    """What an image says before anybody looks at its pixels."""
+
+    height: int
+    width: int
+    encoding: str  # a key of ENCODINGS
+    frame_id: str
+
+    @property
+    def format(self) -> Encoding:
+        """How the pixels are stored."""
+        return ENCODINGS[self.encoding]
+
+    def check_grid(self, rows: int, cols: int, channels: str) -> None:
+        """Raise Rejected unless every cell has a pixel, and of a mosaic one of every colour."""
+        needed = 2 if self.format.bayer and channels == 'rgb' else 1
+        if self.height < needed * rows or self.width < needed * cols:
+            raise Rejected(
+                Reason.IMAGE_TOO_SMALL,
+                f'{self.width} x {self.height} pixels of {self.encoding} for a grid of {rows} '
+                f'rows and {cols} columns of {channels}',
+            )
+
+
 @dataclass(frozen=True, eq=False)
-class ImageView:
+class ImageView(Raster):
     """A checked image: `height` rows of `width` pixels, `step` bytes from row to row."""
 
     data: ByteArray  # [nbytes]
     height: int
     width: int
     step: int
-    encoding: str  # a key of ENCODINGS
+    encoding: str
     big_endian: bool
     frame_id: str = ''
 
-    @property
-    def format(self) -> Encoding:
-        """How the pixels are stored."""
-        return ENCODINGS[self.encoding]
+    def unpacked(self) -> ImageView:
+        """Return itself: what the pixels of a compressed image are asked for."""
+        return self
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -75,16 +98,6 @@ class ImageView:
     def plane(self, colour: str) -> AnyArray:
         """Values of one channel ('r', 'g', 'b', 'a' or 'y'), strided [height, width], no copy."""
         return self.pixels()[:, :, self.format.order.index(colour)]
-
-    def check_grid(self, rows: int, cols: int, channels: str) -> None:
-        """Raise Rejected unless every cell has a pixel, and of a mosaic one of every colour."""
-        needed = 2 if self.format.bayer and channels == 'rgb' else 1
-        if self.height < needed * rows or self.width < needed * cols:
-            raise Rejected(
-                Reason.IMAGE_TOO_SMALL,
-                f'{self.width} x {self.height} pixels of {self.encoding} for a grid of {rows} '
-                f'rows and {cols} columns of {channels}',
-            )
 
 
 def decode_image(msg: Any) -> ImageView:
