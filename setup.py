@@ -29,6 +29,9 @@ ROS = [
     'ros-std-msgs==5.5.1',
 ]
 
+# What reads compressed images.
+IMAGES = ['pillow>=9']
+
 setup(
     name=NAME,
     version=VERSION,
@@ -53,9 +56,11 @@ setup(
     install_requires=['numpy>=1.21', 'pyyaml'],
     extras_require={
         'ros': ROS,
-        'demo': ['rerun-sdk>=0.23'],
-        'bench': ['kiss-icp', 'open3d', 'small-gicp', 'scipy'],
+        'images': IMAGES,
+        'demo': [*IMAGES, 'rerun-sdk>=0.23'],
+        'bench': [*IMAGES, 'kiss-icp', 'open3d', 'small-gicp', 'scipy'],
         'test': [
+            *IMAGES,
             'pytest>=6.2,<8.4',  # 8.4 breaks launch_pytest, 9 launch_testing
             'coverage>=7.10',
             'hypothesis',

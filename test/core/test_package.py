@@ -79,7 +79,11 @@ def test_package_xml_declares_the_ros_packages_that_are_imported_and_no_other(pa
     declared = {tag.text for tag in package_xml.iter('exec_depend')}
     assert package_xml.get('format') == '3'
     assert package_xml.findtext('export/build_type') == 'ament_python'
-    assert declared == ros_packages_imported() | {'python3-numpy', 'python3-yaml'}
+    assert declared == ros_packages_imported() | {
+        'python3-numpy',
+        'python3-pil',
+        'python3-yaml',
+    }
 
 
 def test_ros_extra_pins_the_wheel_of_every_ros_package_that_is_imported(setup):
