@@ -28,7 +28,8 @@ FLOAT_RESOLUTION = 2.0**-18
 INTEGER_RESOLUTION = 1.0
 _RESOLUTION_LIMITS = (2.0**-64, 2.0**64)
 _AXES = 'xyz'
-_FIELD_KINDS = ('mean', 'min', 'max', 'sum')
+_FIELD_KINDS = ('mean', 'min', 'max', 'sum', 'majority')
+_PLAIN_KINDS = {'count': (), 'occupancy': (), 'centroid': (), 'rgb': ('r', 'g', 'b')}
 
 
 @dataclass(frozen=True)
@@ -169,24 +170,35 @@ def _axis(axis: str, low: float, high: float, size: float) -> tuple[int, bool]:
 
 @dataclass(frozen=True)
 class Channel:
-    """One thing computed per voxel: `count`, `occupancy`, `centroid` or `mean_F` and the like."""
+    """
+    One thing computed per voxel: `count`, `occupancy`, `centroid`, `rgb`, `mean_F` and the like.
+
+    `rgb` is the mean colour of the fields r, g and b in one float32 whose bits are 0x00RRGGBB, as
+    viewers read it; 0x80 for a colour without a valid value. `majority_F` is the label that most
+    points have, the lowest of several: rint of the field, 0 to 65535.
+    """
 
     name: str
     kind: str
-    field: str | None = None
+    fields: tuple[str, ...] = ()  # of the points, which it is made of
 
     @classmethod
     def parse(cls, name: str) -> Channel:
         """Read a channel name; ValueError if it is none."""
-        if name in ('count', 'occupancy', 'centroid'):
-            return cls(name, name)
+        if name in _PLAIN_KINDS:
+            return cls(name, name, _PLAIN_KINDS[name])
         kind, _, source = name.partition('_')
         if kind not in _FIELD_KINDS or not source:
             raise ValueError(
-                f"unknown channel '{name}': use count, occupancy, centroid, mean_F, min_F, max_F "
-                'or sum_F with F a point field such as intensity'
+                f"unknown channel '{name}': use count, occupancy, centroid, mean_F, min_F, max_F, "
+                'sum_F or majority_F with F a point field such as intensity, or rgb'
             )
-        return cls(name, kind, source)
+        return cls(name, kind, (source,))
+
+    @property
+    def field(self) -> str | None:
+        """The field of a channel that has one."""
+        return self.fields[0] if len(self.fields) == 1 else None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -248,16 +260,20 @@ class VoxelSpec:
     @property
     def fields(self) -> tuple[str, ...]:
         """Point fields the channels read, each once, in channel order."""
-        return tuple(dict.fromkeys(c.field for c in self.channels if c.field is not None))
+        return tuple(dict.fromkeys(name for c in self.channels for name in c.fields))
 
     def check_dense(self) -> None:
         """
-        ValueError if no dense grid can be made: too many cells, or no `count`.
+        ValueError if no dense grid can be made: too many cells, no `count`, or `rgb`.
 
         Empty cells of a dense grid are 0, so only `count` tells a value of 0 from no value.
         """
         self.grid.check_dense()
         names = [channel.name for channel in self.channels]
+        if 'rgb' in names:
+            raise ValueError(
+                'the bits of rgb are no number for a dense grid: use mean_r, mean_g and mean_b'
+            )
         if 'count' not in names:
             raise ValueError(
                 'a dense grid needs the channel count, which tells empty cells from zeros: '
@@ -279,6 +295,7 @@ class PointStats:
     value_nonfinite: int = 0  # values of used points; once per field, however many channels
     value_range: int = 0
     fields_missing: tuple[str, ...] = ()  # fields that at least one cloud lacks
+    unseen: int = 0  # used points without a value of a painted field: the most of any field
 
     def notes(self) -> dict[Reason, int]:
         """Counts by reason, without zeros; which cloud lacks a field is not known here."""
@@ -290,6 +307,7 @@ class PointStats:
             Reason.VOXEL_OVER_LIMIT: self.voxels_over_limit,
             Reason.VALUE_NONFINITE: self.value_nonfinite,
             Reason.VALUE_RANGE: self.value_range,
+            Reason.POINT_UNSEEN: self.unseen,
         }
         return {reason: n for reason, n in counts.items() if n}
 

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from robocache_ros.backends.numpy_cells import Located, slices
+from robocache_ros.backends.numpy_paint import paint
 from robocache_ros.backends.workspace import Workspace
+from robocache_ros.codec.cloud import COLOURS
 from robocache_ros.grid import FLOAT_RESOLUTION, INTEGER_RESOLUTION, VoxelSpec
-from robocache_ros.samples import AnyArray
+from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
@@ -37,7 +39,7 @@ class Fields:
     Columns of the points inside the grid, and the count of values that were left out of them.
 
     A cloud without a field counts its points as having no value: NaN, reported as missing and
-    not as non-finite.
+    not as non-finite. Points that no camera sees are not among those of a painted field.
     """
 
     def __init__(
@@ -49,33 +51,49 @@ class Fields:
         self._points = points
         self._nonfinite: dict[str, int] = {}
         self._out_of_range: dict[str, int] = {}
+        self._painted = self._paint()  # [N], of all points that were looked at
+        self._seen = {self.sight(name): self._find_seen(name) for name in self._painted}
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
-        """Values of a field, [K]; lives in the workspace until the next call with this dtype."""
+        """Values of the points of a field; in the workspace until the next call with this dtype."""
         values = self._work.array('values', self._points.looked_at, dtype)
         for cloud, part in self._clouds:
-            if cloud.has(name):
+            if name in cloud.painted:
+                values[part] = self._painted[name][part]
+            elif cloud.has(name):
                 cloud.column(name, out=values[part], limit=part.stop - part.start)
             else:
                 values[part] = np.nan
-        kept = self._points.kept
+        kept, seen = self._points.kept, self.seen(name)
+        if seen is not None:
+            kept = seen if kept is None else kept.take(seen)
         if kept is None:
             return values
         return values.take(
             kept, out=self._work.array('kept_values', len(kept), dtype), mode='clip'
         )
 
+    def seen(self, name: str) -> IntArray | None:
+        """Which of the points inside the grid, ascending, a field has; None: all of them."""
+        return self._seen.get(self.sight(name))
+
+    def sight(self, name: str) -> str:
+        """Return a name that fields have in common which the same points have."""
+        return 'colours' if name in self._painted and name in COLOURS else name
+
     def resolution(self, name: str) -> float:
         """Resolution of sums of a field, a power of two."""
         return resolution_of(name, [cloud for cloud, _ in self._clouds], self._spec)
 
-    def leave_out(self, name: str, bad: npt.NDArray[np.bool_]) -> None:
-        """Count the values of a field that a channel leaves out, by reason."""
-        nonfinite = np.count_nonzero(~np.isfinite(self.column(name, np.float64)))
+    def leave_out(self, name: str, left_out: int) -> None:
+        """Count by reason that a channel leaves out so many values of a field."""
+        if name not in self._nonfinite:
+            values = self.column(name, np.float64)
+            finite = np.count_nonzero(np.isfinite(values))
+            self._nonfinite[name] = len(values) - finite - self._absent(name)
         # Two channels may leave out the same values: each value counts once.
-        self._nonfinite[name] = nonfinite - self._absent(name)
-        left_out = np.count_nonzero(bad) - nonfinite
-        self._out_of_range[name] = max(self._out_of_range.get(name, 0), left_out)
+        out_of_range = left_out - self._nonfinite[name] - self._absent(name)
+        self._out_of_range[name] = max(self._out_of_range.get(name, 0), out_of_range)
 
     @property
     def nonfinite(self) -> int:
@@ -88,9 +106,33 @@ class Fields:
         return sum(self._out_of_range.values())
 
     @property
+    def unseen(self) -> int:
+        """How many points inside the grid have no value of a painted field: the most of any."""
+        return max((len(self._points) - len(seen) for seen in self._seen.values()), default=0)
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """Fields that at least one cloud lacks."""
         return missing_fields([cloud for cloud, _ in self._clouds], self._spec)
+
+    def _paint(self) -> dict[str, FloatArray]:
+        """Paint the fields asked for that a camera paints; 0 where the cloud is not painted."""
+        painted: dict[str, FloatArray] = {}
+        n = self._points.looked_at
+        for name in self._spec.fields:
+            if any(name in cloud.painted for cloud, _ in self._clouds):
+                painted[name] = self._work.array(f'painted_{name}', n, np.float32)
+                painted[name].fill(0.0)
+        for cloud, part in self._clouds:
+            fields = {name: painted[name][part] for name in painted if name in cloud.painted}
+            if fields:
+                paint(self._work, cloud, [axis[part] for axis in self._points.moved], fields)
+        return painted
+
+    def _find_seen(self, name: str) -> IntArray:
+        """Which of the points inside the grid have a value of a painted field."""
+        values, kept = self._painted[name], self._points.kept
+        return np.flatnonzero(~np.isnan(values if kept is None else values.take(kept)))
 
     def _absent(self, name: str) -> int:
         """How many points inside the grid come from clouds without the field."""

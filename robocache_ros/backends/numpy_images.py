@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from robocache_ros.backends.paint_rule import GREY, GREY_HALF, GREY_SHIFT
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.image import ImageView
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
-_GREY = {'r': 4899, 'g': 9617, 'b': 1868}  # BT.601, in steps of 2^-14
 _STEPS = np.float32(2.0**18)  # of a 32FC1 value: its resolution is 2^-18
 _LIMIT = np.float32(2.0**17)  # from where on the steps of a value need more than 2^35
 _CHUNK_PIXELS = 65536  # 256 KiB of uint32: half of a common second-level cache
@@ -58,7 +58,7 @@ def _integer_means(
     order, pixels = image.format.order, image.pixels()
     y_edges, x_edges = _edges(image.height, rows), _edges(image.width, cols)
     if channels == 'mono' and order != 'y':
-        weights = [(order.index(colour), weight) for colour, weight in _GREY.items()]
+        weights = [(order.index(colour), weight) for colour, weight in GREY.items()]
         sums = _sum_rows(pixels, y_edges, partial(_grey_column_sums, work, weights))[..., None]
     else:
         sums = _sum_rows(pixels, y_edges, partial(_column_sums, work))
@@ -166,12 +166,12 @@ def _grey_column_sums(
 ) -> AnyArray:
     """Sums down up to 256 rows of the grey of pixels uint8 [n, width, channels]: [width]."""
     grey = work.array('grey', chunk[..., 0].size, np.uint32).reshape(chunk.shape[:2])
-    grey.fill(8192)
+    grey.fill(GREY_HALF)
     for position, weight in weights:
         part = _scratch(work, 'part', chunk[..., position], np.uint32)
         part *= np.uint32(weight)
         grey += part
-    grey >>= np.uint32(14)
+    grey >>= np.uint32(GREY_SHIFT)
     sums: AnyArray = np.add.reduce(grey, axis=0, dtype=np.uint32)
     return sums
 

@@ -95,6 +95,11 @@ class Camera:
         except Rejected as rejected:
             raise ValueError(f'{path}: {rejected.detail}') from None
 
+    @property
+    def distorted(self) -> bool:
+        """Whether the lens bends anything."""
+        return any(self.distortion)
+
     def for_size(self, width: int, height: int) -> Camera:
         """
         Return this camera for images of another size, but of the same shape.
