@@ -31,9 +31,8 @@ def plugged_in(name: str) -> MessageType | None:
     try:
         about = entry.load()
     except Exception as error:  # whatever a module of somebody else raises
-        raise ConfigError(
-            f'type {name} can not be used: {place} raises {type(error).__name__}: {error}'
-        ) from error
+        said = '; '.join([type(error).__name__, *str(error).splitlines()])
+        raise ConfigError(f'type {name} can not be used: {place} raises {said}') from error
     if not isinstance(about, MessageType) or about.type != name:
         raise ConfigError(
             f'type {name} can not be used: {place} is no MessageType of that type, but '

@@ -56,7 +56,7 @@ def stamp_parameter(default: str = 'header', headless: str = '') -> Any:
         'Time of a sample: `header`, the stamp of the message; `receive`, its arrival, for '
         'drivers that leave the stamp unset and for messages without a header.',
         choices=('receive',) if headless else ('header', 'receive'),
-        form=f'receive, as {headless} has no header,' if headless else '',
+        form=f'receive, as {headless} has no header' if headless else '',
         default_text='`header`, or `receive` for messages without a header',
     )
 

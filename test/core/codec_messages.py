@@ -162,3 +162,16 @@ def transform(parent, child, t_ns=0, position=(0.0, 0.0, 0.0), rotation=(0.0, 0.
 def but(msg, **changes):
     """Message with some of its attributes replaced; the given one is not touched."""
     return Message(**{**vars(msg), **changes})
+
+
+def made_of(values, **top):
+    """Message with these numbers by dotted path: `{'wrench.force.x': 1.0}`; `top` beside them."""
+    msg = Message(**top)
+    for path, value in values.items():
+        *above, last = path.split('.')
+        part = msg
+        for name in above:
+            part.__dict__.setdefault(name, Message())
+            part = getattr(part, name)
+        setattr(part, last, value)
+    return msg
