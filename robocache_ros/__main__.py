@@ -85,11 +85,12 @@ def print_schema(argv: list[str]) -> int:
         flat = read_params_file(args.params, args.node) if args.params else {}
         config = Config.from_mapping(flat)
         workload = Workload.of(config)
+        schema = Schema.from_config(config)
         backend = make_backend(config.backend, config.device_id, workload, wait=True)
     except (ConfigError, BackendUnavailable) as error:
         print(f'robocache schema: {error}', file=sys.stderr)
         return 1
-    print(Schema.from_config(config).to_json(backend.status()))
+    print(schema.to_json(backend.status()))
     backend.close()
     return 0
 

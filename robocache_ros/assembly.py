@@ -16,11 +16,12 @@ from robocache_ros.agreement import Agreement, Sweeps
 from robocache_ros.backends import Backend
 from robocache_ros.cloud_features import cloud_features
 from robocache_ros.codec.cloud import CloudView
-from robocache_ros.codec.image import ImageView
+from robocache_ros.codec.compressed import Picture
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
 from robocache_ros.grid import Channel, SparseVoxels
 from robocache_ros.motion_sources import Moment
-from robocache_ros.reasons import Reason
+from robocache_ros.painting import Sight, Trouble
+from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.resampling import Stream
 from robocache_ros.samples import (
     NEVER_SEEN_AGE_SEC,
@@ -45,6 +46,8 @@ class CloudPick:
     cloud: CloudView | None  # as it goes into the grid
     notes: Counter[Reason] = field(default_factory=Counter)  # why it does not, or not as it should
     moved_by: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # source -> samples
+    sights: Sequence[Sight] = ()  # images that paint it
+    trouble: Trouble = field(default_factory=dict)  # what keeps others from it
 
 
 def place_of(cloud: CloudView) -> bytes:
@@ -63,6 +66,7 @@ class Window:
     picks: Sequence[CloudPick | None] = ()  # [n] of clouds: how they lie, None where not asked
     # Of clouds, also those left out: why it is not known where they are, or how they moved.
     trouble: Counter[Reason] = field(default_factory=Counter)
+    encodings: Sequence[FloatArray | None] = ()  # [n] of images, None where there is none yet
 
 
 class Selection(NamedTuple):
@@ -90,6 +94,8 @@ class Assembler:
         self._places = _places(schema)
         self._backend = backend
         self._spec = config.voxel_spec
+        painted = {name for camera in config.cameras() for name in camera.painted}
+        self._measured = [name for name in self._spec.fields if name not in painted]
         # Features need the occupied cells and their counts, whatever channels are published.
         self._count_spec = replace(self._spec, channels=(Channel.parse('count'),))
         features = config.features
@@ -125,14 +131,16 @@ class Assembler:
         notes = self._notes_on(selection)
         if not usable:
             return None, notes
-        voxels = self._voxels_of(usable)
+        voxels, seen_by = self._voxels_of(usable, notes)
         dtype = self._config.voxels.dense
         used: dict[str, tuple[int, ...]] = dict(selection.moment.used)
         for pick in reversed(usable):
             used[pick.source] = (*used.get(pick.source, ()), pick.t_ns)
+        for camera, times in seen_by.items():
+            used[camera] = tuple(sorted(times))
         sources = [source.name for source in self._config.voxel_sources()]
         missing = tuple(name for name in sources if name not in used)
-        troubled = any(pick.notes for pick in selection.picks)
+        troubled = any(pick.notes or any(pick.trouble.values()) for pick in selection.picks)
         frame = VoxelFrame(
             t_ref_ns=ready.t_ref_ns,
             epoch=selection.epoch,
@@ -183,20 +191,43 @@ class Assembler:
         for pick in selection.picks:
             found = notes.setdefault(pick.source, Counter())
             found.update(pick.notes)
-            if pick.cloud is not None and not all(map(pick.cloud.has, self._spec.fields)):
+            if pick.cloud is not None and not all(map(pick.cloud.has, self._measured)):
                 found[Reason.FIELD_MISSING] += 1
+            for camera, why in pick.trouble.items():
+                notes.setdefault(camera, Counter()).update(why)
         return notes
 
-    def _voxels_of(self, picks: Sequence[CloudPick]) -> SparseVoxels:
-        clouds = [pick.cloud for pick in picks if pick.cloud is not None]
+    def _voxels_of(
+        self, picks: Sequence[CloudPick], notes: Notes
+    ) -> tuple[SparseVoxels, dict[str, set[int]]]:
+        """Return the voxels, and the times of the images that painted them, by camera."""
+        seen_by: dict[str, set[int]] = {}
+        clouds = [self._painted(pick, seen_by, notes) for pick in picks]
         if len(clouds) > 1:
-            return self._backend.voxelize(clouds, self._spec)
+            return self._backend.voxelize(clouds, self._spec), seen_by
         snapshot = picks[0].snapshot  # a trigger faster than the LiDAR asks again for the same
-        place = place_of(clouds[0])
-        if snapshot.voxels is None or snapshot.voxels_at != place:
+        place, painted_by = place_of(clouds[0]), tuple(sight.key for sight in picks[0].sights)
+        if (
+            snapshot.voxels is None
+            or snapshot.voxels_at != place
+            or snapshot.painted_by != painted_by
+        ):
             snapshot.voxels = self._backend.voxelize(clouds, self._spec)
-            snapshot.voxels_at = place
-        return snapshot.voxels
+            snapshot.voxels_at, snapshot.painted_by = place, painted_by
+        return snapshot.voxels, seen_by
+
+    def _painted(self, pick: CloudPick, seen_by: dict[str, set[int]], notes: Notes) -> CloudView:
+        """Give a cloud the images that paint it; damaged ones are noted and left out."""
+        assert pick.cloud is not None
+        views = []
+        for sight in pick.sights:
+            try:
+                views.append(sight.view())
+            except Rejected as damaged:
+                notes.setdefault(sight.source, Counter())[damaged.reason] += 1
+            else:
+                seen_by.setdefault(sight.source, set()).add(sight.t_ns)
+        return replace(pick.cloud, views=tuple(views)) if views else pick.cloud
 
     def _prepare(self, window: Window) -> Counter[Reason]:
         """Compute the features of clouds and images that have none yet; returns the notes."""
@@ -224,10 +255,23 @@ class Assembler:
                 voxels = self._backend.voxelize([pick.cloud], self._count_spec)
             return cloud_features(voxels, source.occupancy_shape)
         assert isinstance(source, ImageSource)
-        assert isinstance(snapshot.payload, ImageView)
-        grid, left_out = self._backend.image_grid(snapshot.payload, *source.grid, source.channels)
-        notes = {Reason.VALUE_NONFINITE: left_out} if left_out else {}
-        return Vector(grid, np.ones(1, np.bool_), notes)
+        assert not isinstance(snapshot.payload, CloudView)
+        return self._image_features(source, snapshot.payload)
+
+    def _image_features(self, source: ImageSource, picture: Picture | None) -> Vector:
+        """Area means of an image; not valid if it is damaged, or if only its encoding is left."""
+        notes: dict[Reason, int] = {}
+        if picture is not None:
+            try:
+                image = picture.unpacked()
+            except Rejected as damaged:
+                notes = {damaged.reason: 1}
+            else:
+                grid, left_out = self._backend.image_grid(image, *source.grid, source.channels)
+                notes = {Reason.VALUE_NONFINITE: left_out} if left_out else {}
+                return Vector(grid, np.ones(1, np.bool_), notes)
+        width = self._places[source.name][0].source_columns.stop
+        return Vector(np.zeros(width, np.float32), np.zeros(1, np.bool_), notes)
 
     def _fill(self, table: _Table, window: Window, targets: IntArray) -> tuple[int, ...]:
         """Resample one source into its columns; returns the times of the samples used."""
@@ -298,4 +342,10 @@ def _stacked(window: Window) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     if isinstance(window.samples, Vector):
         return window.samples.values, window.samples.valid
     vectors = [snapshot.vector for snapshot in window.samples if snapshot.vector is not None]
-    return np.stack([v.values for v in vectors]), np.stack([v.valid for v in vectors])
+    values, valid = np.stack([v.values for v in vectors]), np.stack([v.valid for v in vectors])
+    if not (isinstance(window.source, ImageSource) and window.source.encoder.path):
+        return values, valid
+    nothing = np.zeros(window.source.encoder.width, np.float32)
+    encoded = np.stack([nothing if one is None else one for one in window.encodings])
+    has_one = np.array([one is not None for one in window.encodings])
+    return np.hstack([values, encoded]), np.hstack([valid, has_one[:, None]])

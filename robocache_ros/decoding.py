@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from robocache_ros.codec.cloud import CloudView, decode_cloud
+from robocache_ros.codec.compressed import decode_compressed
 from robocache_ros.codec.fields import fields_decoder
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.joints import joint_decoder
@@ -26,6 +27,7 @@ from robocache_ros.config import (
 # Source type -> decoder, where it does not depend on the parameters of the source.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
     'image': decode_image,
+    'compressed_image': decode_compressed,
 }
 
 

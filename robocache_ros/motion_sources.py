@@ -71,13 +71,19 @@ class MotionSources:
         """What the gyroscope shows when nothing turns, rad/s."""
         return tuple(self._bias.tolist())
 
-    def moment(self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found]) -> Moment:
-        """Gather what tells the motion during these clouds and up to the time of a frame."""
+    def moment(
+        self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found], shots_ns: Sequence[int] = ()
+    ) -> Moment:
+        """
+        Gather what tells the motion during these clouds and up to the time of a frame.
+
+        `shots_ns`: of the images that paint them.
+        """
         moment = Moment(t_ref_ns, frame_id)
         if not self._deskew.active or not clouds:
             return moment
-        begin_ns = min(t_ref_ns, *(cloud.first_ns for cloud in clouds))
-        end_ns = max(t_ref_ns, *(cloud.last_ns for cloud in clouds))
+        begin_ns = min(t_ref_ns, *shots_ns, *(cloud.first_ns for cloud in clouds))
+        end_ns = max(t_ref_ns, *shots_ns, *(cloud.last_ns for cloud in clouds))
         if self._imu is not None:
             self._turn(moment, self._imu, begin_ns, end_ns)
         if self._odometry is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.config import ConfigError
+from robocache_ros.encoding import Encodes, open_encoders
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
@@ -51,6 +52,7 @@ class PreprocessorNode(LifecycleNode):
         self._running: Running | None = None
         self._outputs: Outputs | None = None
         self._backend: Backend | None = None
+        self._encoders: Mapping[str, Encodes] = {}
         self._jump_handle: Any = None
         self._errors_logged: set[str] = set()
         declare_parameters(self)
@@ -100,8 +102,9 @@ class PreprocessorNode(LifecycleNode):
         workload = Workload.of(config)
         backend = make_backend(config.backend, config.device_id, workload)
         self._backend, found = backend, backend.status()
-        pipeline = Pipeline(config, backend)
-        self._outputs = Outputs(self, pipeline.schema, config, found)
+        self._encoders = open_encoders(config, live=True, on_done=self._on_encoded)
+        pipeline = Pipeline(config, backend, encoders=self._encoders)
+        self._outputs = Outputs(self, pipeline.schema, config, found, pipeline.made_by)
         worker = Worker(pipeline, self._outputs.publish, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
         self._running = Running(config, backend, pipeline, worker, inputs, time.monotonic_ns())
@@ -136,6 +139,9 @@ class PreprocessorNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
+        for encoder in self._encoders.values():
+            encoder.close()
+        self._encoders = {}
         if self._backend is not None:
             self._backend.close()
             self._backend = None
@@ -181,6 +187,12 @@ class PreprocessorNode(LifecycleNode):
         if self._running is not None:
             clock_ns = self.get_clock().now().nanoseconds
             self._running.pipeline.clock_jumped(clock_ns, time.monotonic_ns())
+
+    def _on_encoded(self) -> None:
+        """Let the worker see what may wait for an encoding; called in a thread of an encoder."""
+        running = self._running
+        if running is not None:
+            running.worker.wake()
 
     def _on_worker_error(self, error: str, trace: str) -> None:
         """Log what went wrong in a computation; called in the worker's thread."""

@@ -13,25 +13,36 @@ import numpy as np
 
 from robocache_ros.assembly import Assembler, Notes, Selection
 from robocache_ros.backends import Backend
+from robocache_ros.codec.camera import Camera
 from robocache_ros.codec.cloud import CloudView
-from robocache_ros.codec.image import ImageView
-from robocache_ros.config import Config, ImageSource
+from robocache_ros.codec.compressed import Picture, decoder_identity
+from robocache_ros.config import CompressedImageSource, Config, ImageSource
+from robocache_ros.encoding import EncoderStatus, Encodes, open_encoders
 from robocache_ros.motion.pose import Pose
 from robocache_ros.motion_sources import MotionSources
+from robocache_ros.painting import Painter
 from robocache_ros.placing import Placer
 from robocache_ros.reasons import Reason
 from robocache_ros.robot_frames import SILENT_NS, RobotFrames
-from robocache_ros.samples import FeatureFrame, Frame, IntArray, Vector, VoxelFrame
+from robocache_ros.samples import (
+    FeatureFrame,
+    FloatArray,
+    Frame,
+    IntArray,
+    Vector,
+    VoxelFrame,
+)
 from robocache_ros.schema import Schema
 from robocache_ros.selecting import Selector
 from robocache_ros.sweep_watch import SweepWatch
 from robocache_ros.timeline.aligner import Aligner, OutputStatus, Ready
 from robocache_ros.timeline.epochs import Arrival
+from robocache_ros.timeline.found import Found
 from robocache_ros.timeline.timeline import Timeline
 from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
 
-Payload = CloudView | ImageView | Vector
+Payload = CloudView | Picture | Vector
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,7 @@ class PipelineStatus:
     epoch: int
     sources: Mapping[str, SourceStatus]
     outputs: Mapping[str, OutputStatus]  # 'voxels', 'features'
+    encoders: Mapping[str, EncoderStatus]  # by source
 
 
 class Pipeline:
@@ -52,12 +64,20 @@ class Pipeline:
     of the caller: the steady clock live, the recorded receive times in a replay.
     """
 
-    def __init__(self, config: Config, backend: Backend, max_backlog: int | None = 3) -> None:
+    def __init__(
+        self,
+        config: Config,
+        backend: Backend,
+        max_backlog: int | None = 3,
+        encoders: Mapping[str, Encodes] | None = None,
+    ) -> None:
         """
         Prepare everything that can be known before the first sample.
 
         With `max_backlog` frames ready at once, all but the newest are dropped; None keeps all,
-        for replays that need not keep up with anything.
+        for replays that need not keep up with anything. `encoders` of image sources by name; by
+        default those of the configuration, which encode every image while it is pushed. Raises
+        ConfigError where a file that the configuration names can not be used.
         """
         self.config = config
         self.schema = Schema.from_config(config)
@@ -71,11 +91,13 @@ class Pipeline:
         self._frames = RobotFrames(config)
         self._motion = MotionSources(config, self._timeline, self._frames)
         self._placer = Placer(config, self._frames)
+        self._painter = Painter(config, self._timeline, self._placer)
+        self._encoders = open_encoders(config, live=False) if encoders is None else encoders
         self._selector = Selector(
-            config, self._timeline, self._motion, self._placer, self._assembler
+            config, self._timeline, self._motion, self._placer, self._painter, self._assembler
         )
         self._watch = SweepWatch(config, self._timeline, self._motion, self._placer)
-        heard = [*self._voxel_tracks, *self._motion.tracks]
+        heard = [*self._voxel_tracks, *self._motion.tracks, *self._painter.tracks]
         self._voxels = self._aligner('voxels', heard, self._voxel_tracks, max_backlog)
         cloud_tracks = [tracks[source.name] for source in config.cloud_sources()]
         self._features = self._aligner(
@@ -98,8 +120,8 @@ class Pipeline:
             self._timeline,
             tracks,
             max_backlog,
-            until_ns=partial(self._last_point_ns, clouds),
-            held_up=partial(self._waits_for_transforms, clouds),
+            until_ns=partial(self._known_until_ns, clouds),
+            held_up=partial(self._waits_for_others, clouds),
         )
 
     def push(
@@ -110,7 +132,7 @@ class Pipeline:
 
         Raises Rejected, without counting it, for an image smaller than its feature grid.
         """
-        if isinstance(payload, ImageView):
+        if isinstance(payload, Picture):
             config = self.config.source(source)
             assert isinstance(config, ImageSource)
             payload.check_grid(*config.grid, config.channels)
@@ -124,13 +146,18 @@ class Pipeline:
                 self._frames.learn(source, frame_id)
                 if isinstance(payload, CloudView):
                     track.fields = tuple(filter(payload.has, payload.fields))
-                if not isinstance(payload, ImageView):
+                if not isinstance(payload, Picture):
                     track.notes.update(payload.notes)
+            images = self._to_encode(source, accepted)
             if self._timeline.epoch != epoch:
                 self._begin_epoch()
             for pending in self._trigger.fire(source, accepted):
                 for aligner in self._aligners:
                     aligner.add(pending)
+        for snapshot in images:  # not under the lock: the answer may come at once
+            assert isinstance(snapshot.payload, Picture)
+            encoded = partial(self._encoded, source, snapshot)
+            self._encoders[source].submit(snapshot.payload, encoded)
 
     def reject(self, source: str, reason: Reason) -> None:
         """Account for a message of `source` that could not become a sample."""
@@ -153,6 +180,23 @@ class Pipeline:
             self._frames.tell(parent, child, t_ns, pose)
             if t_ns is not None:
                 self._transforms_ns = arrival_ns
+
+    @property
+    def made_by(self) -> dict[str, str]:
+        """What decodes and encodes the images, by source: its other builds give other bits."""
+        packed = (s.name for s in self.config.sources if isinstance(s, CompressedImageSource))
+        return {
+            **{name: decoder_identity() for name in packed},
+            **{f'{name}.encoder': one.identity for name, one in self._encoders.items()},
+        }
+
+    def tell_camera(self, source: str, camera: Camera | Reason) -> None:
+        """Take the calibration of a source that paints, or why what came is none."""
+        with self._lock:
+            if isinstance(camera, Reason):
+                self._timeline.tracks[source].notes[camera] += 1
+            else:
+                self._painter.tell(source, camera)
 
     def explain_transform(self, source: str) -> str:
         """Say how a source's frame is connected with that of the output, or of the robot."""
@@ -203,6 +247,7 @@ class Pipeline:
                 epoch,
                 {name: track.status(now_ns, epoch) for name, track in tracks},
                 {aligner.name: aligner.status() for aligner in self._aligners},
+                {name: encoder.status() for name, encoder in self._encoders.items()},
             )
 
     def _next_frame(self, now_ns: int) -> Frame | None:
@@ -234,12 +279,49 @@ class Pipeline:
                 return aligner, ready
         return self._features, None
 
-    def _last_point_ns(self, tracks: Sequence[Track], track: Track, t_ref_ns: int) -> int:
+    def _to_encode(self, source: str, accepted: Sequence[Arrival]) -> list[Snapshot]:
+        """Return those images, which have just become samples, that an encoder gets."""
+        if source not in self._encoders:
+            return []
+        rows = (sample.row[0] for sample in accepted)
+        images = [image for image in rows if isinstance(image, Snapshot)]
+        for image in images:
+            image.encoding_due = True
+        return images
+
+    def _encoded(self, source: str, image: Snapshot, found: FloatArray | Reason) -> None:
+        """Take what the encoder makes of an image: its features, or why it has none."""
+        with self._lock:
+            image.encoding_due = False
+            if isinstance(found, Reason):
+                self._timeline.tracks[source].notes[found] += 1
+            else:
+                image.encoding = found
+
+    def _known_until_ns(self, tracks: Sequence[Track], track: Track, t_ref_ns: int) -> int:
         """Return until when a source has to be known: if it tells the motion, beyond the frame."""
         if track not in self._motion.tracks:
             return t_ref_ns
-        clouds = self._selector.clouds_at(tracks, t_ref_ns)
-        return max([t_ref_ns, *(found.last_ns for found in clouds)])
+        times = [t_ref_ns]
+        for found in self._selector.clouds_at(tracks, t_ref_ns):
+            times += [found.last_ns, *(shot.t_ns for shot in self._painter.shots(found))]
+        return max(times)
+
+    def _waits_for_others(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
+        """Whether anything that is no source has yet to reach a frame with these clouds."""
+        if tracks is not self._voxel_tracks and self._waits_for_encoders(t_ref_ns):
+            return True
+        return self._waits_for_transforms(tracks, t_ref_ns, now_ns)
+
+    def _waits_for_encoders(self, t_ref_ns: int) -> bool:
+        """Whether an image that is waited for is still in its encoder."""
+        for name in self._encoders:
+            track = self._timeline.tracks[name]
+            at = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
+            waited_for = at >= 0 and track.config.wait == 'until_t_ref'
+            if waited_for and track.ring.column(0)[at].encoding_due:
+                return True
+        return False
 
     def _waits_for_transforms(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
         """Whether /tf, if anything comes from it, has yet to reach the clouds of a frame."""
@@ -299,15 +381,32 @@ class Pipeline:
         held = times.searchsorted(targets_ns[[0, -1]], side='right') - 1
         first_row, last_row = (max(int(at), 0) for at in held)
         keep_from = last_row + 1
+        # Grids may be behind the features.
+        behind_ns = min(int(targets_ns[-1]), self._voxels.head_ns())
         if track in self._voxel_tracks:
-            # The newest cloud may go into the next grid as well; grids may be behind the features.
-            behind_ns = min(int(targets_ns[-1]), self._voxels.head_ns())
-            newest = int(times.searchsorted(behind_ns, side='right')) - 1
-            older = max(self.config.voxels.sweeps - 1, int(self.config.deskew.active))
-            keep_from = max(newest - older, 0)
+            keep_from = self._oldest_row(track, behind_ns)
+        elif track in self._painter.tracks:
+            first_ns = min(self._oldest_cloud_ns(behind_ns), behind_ns) - track.config.max_gap_ns
+            keep_from = min(keep_from, int(times.searchsorted(first_ns)))
         for at, snapshot in enumerate(snapshots[:keep_from]):
             if at < first_row or snapshot.settled:
                 snapshot.release()
+
+    def _oldest_row(self, track: Track, t_ref_ns: int) -> int:
+        """Return where the clouds begin that the next grid may need: the newest, and older."""
+        newest = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
+        older = max(self.config.voxels.sweeps - 1, int(self.config.deskew.active))
+        return max(newest - older, 0)
+
+    def _oldest_cloud_ns(self, t_ref_ns: int) -> int:
+        """Return the middle of the oldest cloud that the next grid may need."""
+        times = [t_ref_ns]
+        for track in self._voxel_tracks:
+            at = self._oldest_row(track, t_ref_ns)
+            clouds = zip(track.ring.times[at:], track.ring.column(0)[at:], strict=True)
+            found = (Found(track, int(t), one) for t, one in clouds if one.payload is not None)
+            times += [cloud.middle_ns for cloud in found][:1]
+        return min(times)
 
     def _begin_epoch(self) -> None:
         for aligner in self._aligners:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -57,7 +57,8 @@ class Placer:
 
         That of a cloud with `frame_id`, any other with that of the robot.
         """
-        target = frame_id if isinstance(track.config, CloudSource) else self._config.base_frame
+        of_output = isinstance(track.config, CloudSource) or not self._config.base_frame
+        target = frame_id if of_output else self._config.base_frame
         sensor = self._frames.of(track.config.name, track.frame_id)
         return self._frames.tree.explain(target, sensor, track.gate.newest_ns or 0)
 
@@ -73,7 +74,7 @@ class Placer:
             return Placed(found.cloud, notes)
         if not self._config.frame:
             return Placed(None, Counter({Reason.FRAME_MISMATCH: 1}))
-        ego = self._ego(moment, found) if self._deskew.active else None
+        ego = self._ego(moment, found.first_ns, found.last_ns) if self._deskew.active else None
         if isinstance(ego, Reason):
             notes[ego] += 1
             if found.older:  # nobody knows where the robot has been since
@@ -87,12 +88,38 @@ class Placer:
             return Placed(None, notes)
         return Placed(placed, notes)
 
+    def seen_at(
+        self, moment: Moment, source: str, frame_id: str, t_ns: int
+    ) -> tuple[Pose | Reason, Counter[Reason]]:
+        """
+        Pose, in the frame of a moment, that a sensor in `frame_id` had at a time.
+
+        And why it is not known how the robot has moved since: then it is where it would be on a
+        robot that stood still.
+        """
+        notes: Counter[Reason] = Counter()
+        sensor = self._frames.of(source, frame_id)
+        if not self._deskew.active:
+            return self._frames.tree.lookup(moment.frame_id, sensor, t_ns), notes
+        ego = self._ego(moment, t_ns, t_ns)
+        if isinstance(ego, Reason):
+            notes[ego] += 1
+            return self._frames.tree.lookup(moment.frame_id, sensor, t_ns), notes
+        mounted = self._frames.tree.lookup(self._config.base_frame, sensor, t_ns)
+        if isinstance(mounted, Reason):
+            return mounted, notes
+        carried = self._carrier(moment, ego, mounted)
+        if isinstance(carried, Reason):
+            return carried, notes
+        pose = carried(np.array([t_ns], np.int64))
+        return Pose(pose.rotation[0], pose.position[0]), notes
+
     def sweeps(self, moment: Moment, newer: Found, older: Found) -> Sweeps | None:
         """Put two sweeps into the frame of a moment, deskewed and as if nothing had turned."""
         deskewed: list[CloudView] = []
         unturned: list[CloudView] = []
         for found in (newer, older):
-            ego = self._ego(moment, found)
+            ego = self._ego(moment, found.first_ns, found.last_ns)
             if isinstance(ego, Reason):
                 return None
             for clouds, motion in ((deskewed, ego), (unturned, replace(ego, turns=False))):
@@ -136,39 +163,49 @@ class Placer:
 
     def _moving(self, moment: Moment, found: Found, ego: EgoMotion) -> CloudView | Reason:
         """Move each point from where the sensor was then."""
-        base = self._config.base_frame
-        mounted = self._mounted(base, found)
-        out = self._frames.tree.lookup(moment.frame_id, base, moment.t_ref_ns)
+        mounted = self._mounted(self._config.base_frame, found)
         if isinstance(mounted, Reason):
             return mounted
-        if isinstance(out, Reason):
-            return out
-
-        def sensor_at(times_ns: IntArray) -> Pose:
-            return compose(out, compose(ego.relative(moment.t_ref_ns, times_ns), mounted))
-
+        sensor_at = self._carrier(moment, ego, mounted)
+        if isinstance(sensor_at, Reason):
+            return sensor_at
         if found.cloud.times is None:
             pose = sensor_at(np.array([found.t_ns], np.int64))
             return _moved(found.cloud, Pose(pose.rotation[0], pose.position[0]))
         return replace(found.cloud, motion=motion_of(found.cloud.times, sensor_at))
 
-    def _ego(self, moment: Moment, found: Found) -> EgoMotion | Reason:
-        """Return how the robot moved while a cloud was measured and until the frame."""
+    def _carrier(
+        self, moment: Moment, ego: EgoMotion, mounted: Pose
+    ) -> Callable[[IntArray], Pose] | Reason:
+        """Return what tells where something `mounted` on the robot was, in a moment's frame."""
+        out = self._frames.tree.lookup(moment.frame_id, self._config.base_frame, moment.t_ref_ns)
+        if isinstance(out, Reason):
+            return out
+
+        def at(times_ns: IntArray) -> Pose:
+            return compose(out, compose(ego.relative(moment.t_ref_ns, times_ns), mounted))
+
+        return at
+
+    def _ego(self, moment: Moment, first_ns: int, last_ns: int) -> EgoMotion | Reason:
+        """Return how the robot moved while something was measured and until the frame."""
         if moment.problem is not None:
             return moment.problem
         moving: Trajectory | Reason | None = moment.moving
         if self._deskew.fixed_frame:
-            moving = self._told_by_transforms(found, moment.t_ref_ns)
+            moving = self._told_by_transforms(first_ns, last_ns, moment.t_ref_ns)
         if isinstance(moving, Reason):
             return _WITHOUT_MOTION.get(moving, Reason.MOTION_MISSING)
         ego = EgoMotion(moment.turning, moving)
-        begin_ns = min(found.first_ns, moment.t_ref_ns)
-        return ego.trouble(begin_ns, max(found.last_ns, moment.t_ref_ns)) or ego
+        begin_ns = min(first_ns, moment.t_ref_ns)
+        return ego.trouble(begin_ns, max(last_ns, moment.t_ref_ns)) or ego
 
-    def _told_by_transforms(self, found: Found, t_ref_ns: int) -> Trajectory | Reason:
+    def _told_by_transforms(
+        self, first_ns: int, last_ns: int, t_ref_ns: int
+    ) -> Trajectory | Reason:
         """Poses of base_frame in the fixed frame of /tf, where the motion will be asked for."""
-        _, times = knots(found.first_ns, found.last_ns)
-        times = np.unique(np.append(np.maximum(times, found.first_ns), t_ref_ns))
+        _, times = knots(first_ns, last_ns)
+        times = np.unique(np.append(np.maximum(times, first_ns), t_ref_ns))
         poses = self._frames.tree.at(self._deskew.fixed_frame, self._config.base_frame, times)
         if isinstance(poses, Reason):
             return poses

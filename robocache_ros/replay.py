@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from robocache_ros.camera_reader import CameraReader, told_cameras
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import SourceConfig
 from robocache_ros.decoding import Decoder, frame_of
@@ -28,7 +29,8 @@ def replay(
         pipeline: with `max_backlog=None`, so that no frame is skipped for being late.
         messages: (time of reception in ns, topic, message) in the order of that time; a message
             has the attributes of the ROS message, whichever library has read it. Topics that no
-            source has are left out, but for /tf and /tf_static where frames are configured.
+            source has are left out, but for /tf and /tf_static where frames are configured, and
+            the CameraInfo of cameras that paint.
         namespace: of the node, for the relative topics of its sources.
     """
     sources = {
@@ -37,8 +39,15 @@ def replay(
     }
     told = (TF, TF_STATIC) if reads_transforms(pipeline.config) else ()
     transforms = TransformReader(pipeline)
+    cameras = [
+        (_full(camera.camera_info_topic, namespace), CameraReader(pipeline, camera))
+        for camera in told_cameras(pipeline.config)
+    ]
     now_ns = None
     for received_ns, topic, message in messages:
+        for info_topic, camera in cameras:  # a camera and its labels may share one
+            if topic == info_topic:
+                camera.read(message)
         if topic not in sources and topic not in told:
             continue
         if now_ns is not None:

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from robocache_ros import __version__
 from robocache_ros.backends.status import BackendStatus
 from robocache_ros.config import (
     CloudSource,
+    CompressedImageSource,
     Config,
     ConfigError,
     FieldsSource,
@@ -26,10 +28,14 @@ from robocache_ros.config import (
 # Raised when the same configuration would give other bytes than before.
 CONTRACT = 1
 
-# Parameters that decide where data comes from and who computes it, but not what comes out.
+# Parameters that decide where data comes from and who computes it, but not what comes out. Of
+# files it is what they hold that counts.
 _OPERATIONAL = (
     'topic', 'qos', 'depth', 'backend', 'device_id', 'max_message_bytes', 'autostart', 'named',
+    'info_topic', 'calibration',
 )  # fmt: skip
+# Of an encoder, only how images come to it counts.
+_OF_ENCODERS = ('input_size', 'mean', 'std')
 
 
 @dataclass(frozen=True)
@@ -50,10 +56,16 @@ class Schema:
 
     config: Config
     groups: tuple[FeatureGroup, ...]
+    files: Mapping[str, str] = field(default_factory=dict)  # parameter -> SHA-256 of its file
 
     @classmethod
     def from_config(cls, config: Config) -> Schema:
-        """Derive the schema; ConfigError where two sources would make features of one name."""
+        """
+        Derive the schema.
+
+        ConfigError where two sources would make features of one name, and where a file that is
+        named can not be read.
+        """
         groups = tuple(group for source in config.sources for group in groups_of(source))
         owner: dict[str, str] = {}
         for group in groups:
@@ -62,7 +74,7 @@ class Schema:
                     f'sources {owner[group.name]} and {group.source} would both make features '
                     f'called {group.name}: rename one of them'
                 )
-        return cls(config, groups)
+        return cls(config, groups, dict(_digests(config)))
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:
@@ -75,11 +87,12 @@ class Schema:
         canonical = json.dumps(self._shape(), sort_keys=True, separators=(',', ':'))
         return int.from_bytes(hashlib.sha256(canonical.encode()).digest()[:4], 'little')
 
-    def to_json(self, backend: BackendStatus) -> str:
+    def to_json(self, backend: BackendStatus, made_by: Mapping[str, str] | None = None) -> str:
         """
         Return the text of ~/schema: a summary for people first, then the parts for programs.
 
         `crossover` is the size of each operation from which on CUDA computes; null: never.
+        `made_by`: the libraries that decode and encode, whose other builds give other bits.
         """
         document = {
             'summary': self._summary(),
@@ -90,6 +103,7 @@ class Schema:
                 'reason': backend.reason,
                 'crossover': dict(backend.crossover),
             },
+            'made_by': dict(made_by or {}),
             **self._shape(),
         }
         return json.dumps(document, indent=1)
@@ -161,9 +175,36 @@ class Schema:
             'parameters': {
                 key: value
                 for key, value in self.config.to_mapping().items()
-                if key.rsplit('.', 1)[-1] not in _OPERATIONAL
+                if key.rsplit('.', 1)[-1] not in _OPERATIONAL and not self._is_of_no_encoder(key)
             },
+            **({'files': dict(self.files)} if self.files else {}),
         }
+
+    def _is_of_no_encoder(self, key: str) -> bool:
+        """Whether a parameter is about an encoder that is not there, or about how it runs."""
+        encoder, _, name = key.rpartition('.')
+        if not encoder.endswith('.encoder'):
+            return False
+        return f'{encoder}.path' not in self.files or name not in _OF_ENCODERS
+
+
+def _digests(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the files that parameters name, and what they hold."""
+    for source in config.sources:
+        if isinstance(source, ImageSource):
+            named = {'calibration': source.calibration, 'encoder.path': source.encoder.path}
+            for key, path in named.items():
+                if path:
+                    yield f'{source.name}.{key}', _digest(f'{source.name}.{key}', path)
+
+
+def _digest(parameter: str, path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f'{parameter} {path} can not be read: {error.strerror or error}'
+        ) from error
 
 
 def groups_of(source: SourceConfig) -> tuple[FeatureGroup, ...]:
@@ -201,7 +242,11 @@ def _image(source: SourceConfig) -> list[FeatureGroup]:
     rows, cols = source.grid
     colours = [''] if source.channels == 'mono' else ['_r', '_g', '_b']
     parts = [f'{r}_{c}{colour}' for r in range(rows) for c in range(cols) for colour in colours]
-    return [_group(source, 'grid', 'hold', 'pixel value', parts)]
+    groups = [_group(source, 'grid', 'hold', 'pixel value', parts)]
+    if source.encoder.path:
+        numbers = [str(number) for number in range(source.encoder.width)]
+        groups.append(_group(source, 'encoding', 'hold', '1', numbers))
+    return groups
 
 
 def _cloud(source: SourceConfig) -> list[FeatureGroup]:
@@ -219,6 +264,7 @@ def _cloud(source: SourceConfig) -> list[FeatureGroup]:
 
 _GROUPS: dict[type[SourceConfig], Callable[[SourceConfig], list[FeatureGroup]]] = {
     CloudSource: _cloud,
+    CompressedImageSource: _image,
     ImageSource: _image,
     JointStateSource: _joint_state,
 }

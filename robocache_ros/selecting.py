@@ -6,12 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from robocache_ros.assembly import Assembler, CloudPick, Selection, Window
-from robocache_ros.config import CloudSource, Config
+from robocache_ros.config import Config, ImageSource
 from robocache_ros.motion_sources import Moment, MotionSources
+from robocache_ros.painting import Painter
 from robocache_ros.placing import Placer
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray, Vector
@@ -30,12 +32,14 @@ class Selector:
         timeline: Timeline,
         motion: MotionSources,
         placer: Placer,
+        painter: Painter,
         assembler: Assembler,
     ) -> None:
         self._config = config
         self._timeline = timeline
         self._motion = motion
         self._placer = placer
+        self._painter = painter
         self._assembler = assembler
         self._voxel_tracks = timeline.voxel_tracks
 
@@ -48,8 +52,9 @@ class Selector:
         windows = []
         if grid:
             self._motion.watch_bias(ready.t_ref_ns)
-            moment = self._motion.moment(ready.t_ref_ns, frame_id, clouds)
-            picks = [self._pick(moment, cloud) for cloud in clouds]
+            shots_ns = [shot.t_ns for cloud in clouds for shot in self._painter.shots(cloud)]
+            moment = self._motion.moment(ready.t_ref_ns, frame_id, clouds, shots_ns)
+            picks = [self._painted(moment, cloud) for cloud in clouds]
         else:
             targets = self._assembler.targets_ns(ready.t_ref_ns)
             windows = [
@@ -96,6 +101,14 @@ class Selector:
             cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
         return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes, moment.used)
 
+    def _painted(self, moment: Moment, found: Found) -> CloudPick:
+        """Put a cloud where it belongs, with the images that see it there."""
+        pick = self._pick(moment, found)
+        if pick.cloud is None:
+            return pick
+        sights, trouble = self._painter.sights(moment, found, pick.cloud)
+        return replace(pick, sights=sights, trouble=trouble)
+
     def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:
         """Copy what a table may need of one source; of clouds and images only what it will."""
         ring = track.ring
@@ -104,11 +117,17 @@ class Selector:
         if track.is_vector:
             samples = Vector(ring.column(0).copy(), ring.column(1).copy())
             return Window(track.config, ring.times.copy(), samples)
-        held = np.maximum(ring.times.searchsorted(targets_ns, side='right') - 1, 0)
         snapshots = ring.column(0)
+        held = _held(ring.times, targets_ns)
+        if isinstance(track.config, ImageSource):
+            encoded = np.flatnonzero([snapshot.encoding is not None for snapshot in snapshots])
+            if len(encoded):  # of images that may be older, where the encoder is slow
+                held = np.append(held, encoded[_held(ring.times[encoded], targets_ns)])
         chosen = [at for at in np.unique(held) if snapshots[at].has_features]
-        if not isinstance(track.config, CloudSource):
-            return Window(track.config, ring.times[chosen], list(snapshots[chosen]))
+        if isinstance(track.config, ImageSource):
+            images = list(snapshots[chosen])
+            encodings = [image.encoding for image in images]
+            return Window(track.config, ring.times[chosen], images, encodings=encodings)
         found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
         picks = [self._at_its_own_time(one, frame_id) for one in found]
         trouble: Counter[Reason] = Counter()
@@ -133,6 +152,11 @@ class Selector:
         if not self._config.frame:
             return CloudPick(found.source, found.t_ns, snapshot, found.cloud)
         return self._pick(self._motion.moment(found.t_ns, frame_id, [found]), found)
+
+
+def _held(times: IntArray, targets_ns: IntArray) -> IntArray:
+    """Which sample each target has: the last one before it, or the first one."""
+    return np.maximum(times.searchsorted(targets_ns, side='right') - 1, 0)
 
 
 def _no_samples(track: Track) -> Vector:

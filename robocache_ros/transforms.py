@@ -113,7 +113,8 @@ def asked_of_transforms(config: Config) -> tuple[str, ...]:
     if not config.frame:
         return ()
     base, output = config.base_frame or config.output_frame, config.output_frame
-    placed = [*config.cloud_sources(), *(s for s in config.sources if s.name == config.deskew.imu)]
+    gyroscopes = (s for s in config.sources if s.name == config.deskew.imu)
+    placed = [*config.cloud_sources(), *config.cameras(), *gyroscopes]
     asked = [
         f'where {source.name} is, unless in the frame {base}'
         for source in placed

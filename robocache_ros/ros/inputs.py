@@ -11,6 +11,7 @@ from rclpy.node import Node
 
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
+from robocache_ros.ros.camera_infos import CameraInfoInput, camera_infos
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.transforms import Transforms
 
@@ -31,10 +32,13 @@ class Inputs:
         self._timer = node.create_timer(_LOOK_SEC, self._look, clock=clock)
         self._inputs: dict[str, Input] = {}
         self.transforms: Transforms | None = None
+        self.cameras: dict[str, CameraInfoInput] = {}
         try:
             for source in config.sources:
                 one = Input(node, source, pipeline, on_sample)
                 self._inputs[source.name] = one
+            for camera in camera_infos(node, config, pipeline):
+                self.cameras[camera.source.name] = camera
             self.transforms = Transforms.of(node, config, pipeline, on_sample)
         except Exception:
             self.destroy()  # nobody else could
@@ -54,11 +58,11 @@ class Inputs:
     def destroy(self) -> None:
         """Unsubscribe from everything; in the executor's thread."""
         self._node.destroy_timer(self._timer)
-        for each in self:
+        for each in (*self, *self.cameras.values()):
             each.destroy()
         if self.transforms is not None:
             self.transforms.destroy()
 
     def _look(self) -> None:
-        for each in self:
+        for each in (*self, *self.cameras.values()):
             each.look()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,12 @@ class Outputs:
     """
 
     def __init__(
-        self, node: LifecycleNode, schema: Schema, config: Config, backend: BackendStatus
+        self,
+        node: LifecycleNode,
+        schema: Schema,
+        config: Config,
+        backend: BackendStatus,
+        made_by: Mapping[str, str] | None = None,
     ) -> None:
         """
         Create the publishers the configuration asks for and publish the schema.
@@ -50,9 +56,11 @@ class Outputs:
             schema: names the columns of the outputs.
             config: says which optional outputs exist (`voxels.dense`, `features.named`).
             backend: what `~/schema` says of it.
+            made_by: libraries that decode and encode, for `~/schema` as well.
         """
         self._node = node
         self._schema = schema
+        self._made_by = made_by
         self._voxels = self._publisher(PointCloud2, 'voxels')
         self._dense = None
         if config.voxels.dense != 'none':
@@ -82,7 +90,7 @@ class Outputs:
         """Publish the schema, unless that has been done with all that it says of the backend."""
         if backend.choice != self._told:
             self._told = backend.choice
-            self._about.publish(String(data=self._schema.to_json(backend)))
+            self._about.publish(String(data=self._schema.to_json(backend, self._made_by)))
 
     def publish(self, frame: Frame) -> None:
         """Encode all messages of a frame, then send them, so that no half frame leaves."""

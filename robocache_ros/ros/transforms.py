@@ -10,7 +10,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -18,7 +17,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.events import NO_SUBSCRIPTION_EVENTS
-from robocache_ros.ros.waiting import waiting_on
+from robocache_ros.ros.waiting import Door, waiting_on
 from robocache_ros.transforms import (
     TF,
     TF_STATIC,
@@ -63,7 +62,7 @@ class Transforms:
         self.last_error = ''
         self._node = node
         self._on_transforms = on_transforms
-        self._door = _Door()
+        self._door = Door()
         self._moved_at = 0.0  # seconds
         self.reader = TransformReader(pipeline, self._tell)
         if message is None:
@@ -143,21 +142,6 @@ class Transforms:
                 'transforms: a message could not be handled, which is a bug in robocache_ros; '
                 f'please report it. {traceback.format_exc()}'
             )
-
-
-class _Door(CallbackGroup):
-    """Of a subscription that the executor waits for only while it is open."""
-
-    open = True
-
-    def can_execute(self, entity: Any) -> bool:
-        return self.open
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return self.open
-
-    def ending_execution(self, entity: Any) -> None:
-        pass
 
 
 def _message_type() -> type[Any] | None:

@@ -38,3 +38,8 @@ class Found(NamedTuple):
     def last_ns(self) -> int:
         """Time of its last point."""
         return self.t_ns if self.cloud.times is None else self.cloud.times.last_ns
+
+    @property
+    def middle_ns(self) -> int:
+        """Time halfway between its first and its last point."""
+        return (self.first_ns + self.last_ns) // 2

@@ -12,11 +12,11 @@ from statistics import median
 import numpy as np
 
 from robocache_ros.codec.cloud import CloudView
-from robocache_ros.codec.image import ImageView
+from robocache_ros.codec.compressed import Picture
 from robocache_ros.config import CloudSource, ImageSource, OdometrySource, SourceConfig
 from robocache_ros.grid import SparseVoxels
 from robocache_ros.reasons import Reason
-from robocache_ros.samples import Vector
+from robocache_ros.samples import FloatArray, Vector
 from robocache_ros.schema import FeatureGroup
 from robocache_ros.timeline.epochs import Arrival, JumpGate
 from robocache_ros.timeline.ring import RingBuffer
@@ -33,20 +33,27 @@ _SECOND_NS = 1_000_000_000
 class Snapshot:
     """A cloud or an image in a ring buffer, and what has been computed from it so far."""
 
-    __slots__ = ('moved_by', 'payload', 'settled', 'vector', 'voxels', 'voxels_at')
+    __slots__ = (
+        'encoding', 'encoding_due', 'moved_by', 'painted_by', 'payload', 'settled', 'vector',
+        'voxels', 'voxels_at',
+    )  # fmt: skip
 
-    def __init__(self, payload: CloudView | ImageView) -> None:
-        self.payload: CloudView | ImageView | None = payload
+    def __init__(self, payload: CloudView | Picture) -> None:
+        self.payload: CloudView | Picture | None = payload
         self.vector: Vector | None = None
         self.settled = False  # whether the vector stays: not where it was not known how it moved
         self.moved_by: Mapping[str, tuple[int, ...]] = {}  # samples that told that for the vector
         self.voxels: SparseVoxels | None = None
         self.voxels_at = b''  # where the cloud was placed then, see assembly.place_of
+        self.painted_by: tuple[object, ...] = ()  # and what painted it
+        self.encoding: FloatArray | None = None  # of an image, once its encoder has put it out
+        self.encoding_due = False  # while the encoder has the image
 
     @property
     def has_features(self) -> bool:
         """Whether the features are known or can be computed."""
-        return self.vector is not None or self.payload is not None
+        known = self.vector is not None or self.encoding is not None
+        return known or self.payload is not None
 
     def release(self) -> None:
         """Give the bytes back; the features, if they are known, stay."""

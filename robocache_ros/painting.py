@@ -1,0 +1,200 @@
+# Copyright 2026 the robocache_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which images paint a cloud, and from where they saw it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from robocache_ros.codec.camera import Camera, DoubleArray
+from robocache_ros.codec.cloud import CloudView, View
+from robocache_ros.codec.compressed import Picture
+from robocache_ros.config import Config, ConfigError, ImageSource
+from robocache_ros.motion.pose import Pose, inverse, matrices
+from robocache_ros.motion_sources import Moment
+from robocache_ros.placing import Placer
+from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.samples import FloatArray
+from robocache_ros.timeline.found import Found
+from robocache_ros.timeline.timeline import Timeline
+from robocache_ros.timeline.track import Track
+
+
+class Shot(NamedTuple):
+    """An image in a ring buffer that is near enough in time to paint a cloud."""
+
+    track: Track
+    t_ns: int
+    picture: Picture
+
+
+class Sight(NamedTuple):
+    """How an image sees the points of a frame; its pixels may still be compressed."""
+
+    source: str
+    t_ns: int
+    picture: Picture
+    camera: Camera
+    rotation: FloatArray  # float32 [3, 3], from the frame of the grid into that of the camera
+    translation: FloatArray  # float32 [3]
+    paints: tuple[str, ...]
+    cell: int  # pixels
+    tolerance: float  # 1/m
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What distinguishes it from other sights of the same cloud."""
+        turned, moved = self.rotation.tobytes(), self.translation.tobytes()
+        return self.source, self.t_ns, self.camera, turned, moved
+
+    def view(self) -> View:
+        """Return it with its pixels; raises Rejected where the image is damaged."""
+        image = self.picture.unpacked()
+        return View(image, *self[3:])
+
+
+# What keeps images from painting, by camera.
+Trouble = dict[str, Counter[Reason]]
+
+
+class Painter:
+    """
+    Chooses the images that paint clouds, those nearest in time, and where their cameras were.
+
+    The pipeline holds its lock around every call.
+    """
+
+    def __init__(self, config: Config, timeline: Timeline, placer: Placer) -> None:
+        """ConfigError where the file of a calibration can not be used."""
+        self._timeline = timeline
+        self._placer = placer
+        self.tracks = [timeline.tracks[camera.name] for camera in config.cameras()]
+        self._asked = set(config.voxel_spec.fields)
+        self._told: dict[str, Camera] = {}
+        for source in config.cameras():
+            if source.calibration:
+                try:
+                    self._told[source.name] = Camera.from_file(
+                        source.calibration, source.rectified
+                    )
+                except (OSError, ValueError) as error:
+                    raise ConfigError(f'{source.name}.calibration: {error}') from error
+
+    def tell(self, source: str, camera: Camera) -> None:
+        """Take the calibration of a camera, for all frames from now on."""
+        self._told[source] = camera
+
+    def shots(self, found: Found) -> Iterator[Shot]:
+        """Yield, of every camera, the image nearest in time to the middle of a cloud."""
+        for track in self.tracks:
+            shot = self._nearest(track, found.middle_ns)
+            if shot is not None:
+                yield shot
+
+    def sights(
+        self, moment: Moment, found: Found, cloud: CloudView
+    ) -> tuple[Sequence[Sight], Trouble]:
+        """Return how images see a placed cloud, and what keeps others from it."""
+        sights = []
+        trouble: Trouble = {track.config.name: Counter() for track in self.tracks}
+        shots = {shot.track.config.name: shot for shot in self.shots(found)}
+        for name, notes in trouble.items():
+            try:
+                if name not in shots:
+                    raise Rejected(Reason.PAINT_NO_IMAGE, '')
+                sight = self._sight(moment, shots[name], cloud, notes)
+            except Rejected as rejected:
+                notes[rejected.reason] += 1
+            else:
+                sights.append(sight)
+        return sights, trouble
+
+    def _nearest(self, track: Track, t_ns: int) -> Shot | None:
+        """Return the image nearest to a time, of two that are as near the earlier one."""
+        if not self._timeline.in_epoch(track):
+            return None
+        times, snapshots = track.ring.times, track.ring.column(0)
+        after = int(times.searchsorted(t_ns))
+        near = [
+            (abs(int(times[at]) - t_ns), at)
+            for at in (after - 1, after)
+            if 0 <= at < len(times) and snapshots[at].payload is not None
+        ]
+        away_ns, at = min(near, default=(track.config.max_gap_ns + 1, 0))
+        if away_ns > track.config.max_gap_ns:
+            return None
+        return Shot(track, int(times[at]), snapshots[at].payload)
+
+    def _sight(
+        self, moment: Moment, shot: Shot, cloud: CloudView, notes: Counter[Reason]
+    ) -> Sight:
+        """Return how an image sees a cloud; raises Rejected with the reason why it does not."""
+        source, picture = shot.track.config, shot.picture
+        assert isinstance(source, ImageSource)
+        if source.name not in self._told:
+            raise Rejected(Reason.CAMERA_INFO_MISSING, '')
+        camera = self._told[source.name].for_size(picture.width, picture.height)
+        paints = self._paints(source, picture)
+        pose, lacks = self._placer.seen_at(moment, source.name, picture.frame_id, shot.t_ns)
+        notes.update(lacks)
+        if isinstance(pose, Reason):
+            raise Rejected(pose, '')
+        rotation, translation = _into_camera(pose, camera, cloud)
+        cell, tolerance = _occlusion(source, camera)
+        return Sight(
+            source.name, shot.t_ns, picture, camera, rotation, translation, paints, cell, tolerance
+        )
+
+    def _paints(self, source: ImageSource, picture: Picture) -> tuple[str, ...]:
+        """Which of its fields an image can paint, and somebody asks for."""
+        paints = tuple(
+            name
+            for name in source.paint or ()
+            if self._asked.intersection(('r', 'g', 'b') if name == 'rgb' else (name,))
+        )
+        small = picture.format.bayer and min(picture.width, picture.height) < 2
+        if small or ('rgb' in paints and picture.format.code == 'f4'):
+            raise Rejected(Reason.PAINT_ENCODING, '')
+        return paints
+
+
+def _into_camera(pose: Pose, camera: Camera, cloud: CloudView) -> tuple[FloatArray, FloatArray]:
+    """Rotation and translation from the frame of the grid into that of the pixels, float32."""
+    matrix = np.eye(4)
+    into = inverse(pose)
+    matrix[:3, :3], matrix[:3, 3] = matrices(into.rotation), into.position
+    matrix = _product(camera.rectify, matrix)
+    if cloud.transform is None and cloud.motion is None:  # its coordinates count from elsewhere
+        shift = np.eye(4)
+        shift[:3, 3] = cloud.input_origin
+        matrix = _product(matrix, shift)
+    exact = matrix.astype(np.float32) + np.float32(0)
+    return exact[:3, :3], exact[:3, 3]
+
+
+def _product(a: DoubleArray, b: DoubleArray) -> DoubleArray:
+    """Product of two float64 [4, 4], in a fixed order: BLAS has the bits of its machine."""
+    total: DoubleArray = a[:, 0, None] * b[0]
+    for k in range(1, 4):
+        total = total + a[:, k, None] * b[k]
+    return total
+
+
+def _occlusion(source: ImageSource, camera: Camera) -> tuple[int, float]:
+    """
+    Edge of a cell of the occlusion test in pixels, and how much nearer a point hides, in 1/m.
+
+    Seen from the camera, two points of a surface that passes it at the distance h differ in 1 /
+    distance by no more than the angle between them divided by h.
+    """
+    focal = min(camera.fx, camera.fy)
+    cell = math.floor(focal * source.occlusion_deg * math.pi / 180.0 + 0.5)
+    if source.occlusion_deg == 0.0:
+        return 0, 0.0
+    cell = max(cell, 1)
+    return cell, 2.0 * cell / (focal * source.occlusion_clearance)
