@@ -16,15 +16,16 @@ from typing import Any
 
 from robocache_ros.demo.child import Child
 from robocache_ros.demo.monitor import Monitor
-from robocache_ros.demo.options import FAST_PARAMETERS, FAST_ROBOT, parse
+from robocache_ros.demo.options import FAST_PARAMETERS, FAST_ROBOT, PARAMETERS, parse
 from robocache_ros.demo.report import build_report, summary, table
 from robocache_ros.demo.screen import Screen
 from robocache_ros.demo.stop_signals import catch_stop_signals
+from robocache_ros.demo.tiny_model import tiny_encoder
 from robocache_ros.environment import MALLOC, fastdds_profile
 from robocache_ros.resources import config_file
 
 NODE = '/preprocessor'
-TRIGGER = 'lidar'
+TRIGGER, CAMERA = 'lidar', 'camera'
 START_DEADLINE_SEC = 60.0  # a machine that is busy installing things is slow
 DRAIN_DEADLINE_SEC = 10.0
 
@@ -63,7 +64,8 @@ class Demo:
     def run(self) -> None:
         """Run the demo to its end; KeyboardInterrupt when the user has had enough."""
         seen = self.monitor.seen
-        node = self._start(['node', '--ros-args', *node_parameters(self._options)])
+        encoder = self._encoder()
+        node = self._start(['node', '--ros-args', *node_parameters(self._options, encoder)])
         self._wait_for(lambda: seen.health.node.get('state') == 'active', node)
         if self._options.view or self._options.save:
             view = self._start(view_command(self._options))
@@ -85,6 +87,15 @@ class Demo:
         cpu_sec = {child.name: child.cpu_sec() for child in self._children}
         cpu_sec['monitor'] = time.process_time() - self._own_cpu_sec
         return build_report(self.monitor.seen, cpu_sec)
+
+    def _encoder(self) -> list[str]:
+        """Make the network that encodes images, unless the user has one, and say which it is."""
+        theirs = any(f'{CAMERA}.encoder.' in text for text in self._options.node_param)
+        if self._options.fast or theirs:
+            return []
+        assignments, line = tiny_encoder(self._log_dir, CAMERA)
+        print(line, flush=True)
+        return assignments
 
     def _start(self, command: list[str]) -> Child:
         child = Child(command, self._env, self._log_dir)
@@ -148,10 +159,11 @@ def isolated_environment(domain: int) -> dict[str, str]:
     return env
 
 
-def node_parameters(options: argparse.Namespace) -> list[str]:
-    """Return the node's parameters as ROS arguments."""
-    file = ['--params-file', str(config_file(FAST_PARAMETERS))] if options.fast else []
-    return [*file, *_parameters(f'backend:={options.backend}', *options.node_param)]
+def node_parameters(options: argparse.Namespace, encoder: Sequence[str] = ()) -> list[str]:
+    """Return the node's parameters, those of an encoder among them, as ROS arguments."""
+    file = str(config_file(FAST_PARAMETERS if options.fast else PARAMETERS))
+    own = _parameters(f'backend:={options.backend}', *encoder, *options.node_param)
+    return ['--params-file', file, *own]
 
 
 def sim_parameters(options: argparse.Namespace) -> list[str]:
@@ -161,7 +173,7 @@ def sim_parameters(options: argparse.Namespace) -> list[str]:
         'start_delay_sec:=1.5',  # the node needs a moment to see the QoS of what it will get
         f'lidar.rate_hz:={options.rate}',
         'joints.rate_hz:=0.0',
-        *(FAST_ROBOT if options.fast else ['odom.rate_hz:=0.0']),
+        *(FAST_ROBOT if options.fast else ()),
         *options.sim_param,
     )
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from robocache_ros.demo.output_file import output_file
 
 DOMAINS = range(1, 102)  # 0 is everybody's; above 101 ports can collide with those of programs
-# With --fast: parameters of the node, a file in config/, and the robot that they describe.
+PARAMETERS = 'camera.yaml'  # of the node, a file in config/; the robot's defaults fit to it
+# With --fast: the same, and the robot that they describe.
 FAST_PARAMETERS = 'deskew.yaml'
 FAST_ROBOT = (  # as that file describes it
     'turns:=2',
@@ -41,7 +42,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     shown.add_argument(
         '--save', type=output_file, metavar='FILE.rrd', help='record the same without a window'
     )
-    add('--fast', action='store_true', help='turn at 4 rad/s, with deskew: see it with --view')
+    add(
+        '--fast',
+        action='store_true',
+        help='turn at 4 rad/s, no colours: see the deskew with --view',
+    )
     add('--rate', type=float, default=10.0, help='clouds per second (default 10)')
     add('--backend', default='auto', help='auto, numpy or cuda (default auto)')
     add('--domain', type=int, metavar='N', help='ROS_DOMAIN_ID (default: one that is free)')

@@ -44,16 +44,11 @@ class PlacedClouds:
     """
 
     def __init__(self, config: Config) -> None:
-        deskew = config.deskew
-        self.deskews = deskew.active
-        heard = {source.name for source in config.voxel_sources()} | {deskew.imu, deskew.odometry}
-        self.sources = [source for source in config.sources if source.name in heard]
-        if config.trigger not in (*heard, RATE):  # a camera, say, which is not listened to
-            config = replace(config, trigger=config.voxel_sources()[0].name)
-        config = _patient(config)
+        config = _patient(_without_looks(config))
+        self.sources = config.sources
         self._backend = _Onlooker()
         self._pipeline = Pipeline(config, self._backend)
-        self._decoders = {source.name: Decoder(source, deskew) for source in self.sources}
+        self._decoders = {source.name: Decoder(source, config.deskew) for source in self.sources}
 
     def push(self, source: str, message: Any) -> Iterator[Placed]:
         """Take a message, and yield what is known by now; raises Rejected."""
@@ -65,6 +60,22 @@ class PlacedClouds:
                 clouds = self._backend.seen
                 smeared = points_of([taken_at_once(cloud) for cloud in clouds])
                 yield Placed(frame.t_ref_ns, smeared, points_of(clouds))
+
+
+def _without_looks(config: Config) -> Config:
+    """Leave only what tells where points are: no camera, which may also be what triggers."""
+    heard = {
+        *(source.name for source in config.voxel_sources()),
+        config.deskew.imu,
+        config.deskew.odometry,
+    }
+    known = config.trigger in (*heard, RATE)
+    return replace(
+        config,
+        sources=tuple(source for source in config.sources if source.name in heard),
+        trigger=config.trigger if known else config.voxel_sources()[0].name,
+        voxels=replace(config.voxels, channels=('count',), dense='none'),
+    )
 
 
 def _patient(config: Config) -> Config:

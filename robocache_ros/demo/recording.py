@@ -88,13 +88,17 @@ class Recording:
     def voxels(
         self, stamp_ns: int, centers: FloatArray, size: Sequence[float], values: AnyArray
     ) -> None:
-        """Show voxels [M, 3] of a `size` (x, y, z), coloured by `values` [M]; thinned out too."""
+        """
+        Show voxels [M, 3] of a `size` (x, y, z), thinned out too.
+
+        `values`: [M], which become colours from dark to bright; or colours, uint8 [M, 3].
+        """
         shown = _thinned(len(centers))
         boxes = self._rerun.Boxes3D(
             centers=centers[shown],
             # Not quite full size, so that neighbours can be told apart.
             half_sizes=np.tile(np.asarray(size) * 0.48, (len(centers[shown]), 1)),
-            colors=colours(values[shown]),
+            colors=values[shown] if values.ndim == 2 else colours(values[shown]),
             fill_mode='solid',
         )
         self._log(stamp_ns, 'world/voxels', boxes)
@@ -143,3 +147,9 @@ def colours(values: AnyArray) -> npt.NDArray[np.uint8]:
     steps = np.arange(len(_COLOURS))
     result[finite] = np.stack([np.interp(place, steps, c) for c in _COLOURS.T], axis=1).round()
     return result
+
+
+def unpacked(rgb: FloatArray) -> npt.NDArray[np.uint8]:
+    """Colours [M, 3] of a channel `rgb` float32 [M], whose bits are 0x00RRGGBB."""
+    bits = np.ascontiguousarray(rgb).view(np.uint32)
+    return np.stack([bits >> shift & 255 for shift in (16, 8, 0)], axis=1).astype(np.uint8)

@@ -28,7 +28,7 @@ from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import Config
 from robocache_ros.demo.monitor import health_of
 from robocache_ros.demo.placed import PlacedClouds
-from robocache_ros.demo.recording import MAX_CURVES, Recording, RerunMissing
+from robocache_ros.demo.recording import MAX_CURVES, Recording, RerunMissing, unpacked
 from robocache_ros.demo.stop_signals import catch_stop_signals
 from robocache_ros.reading import read_features, read_schema, read_voxels
 from robocache_ros.reasons import Rejected
@@ -36,6 +36,7 @@ from robocache_ros.ros.arguments import parse
 from robocache_ros.ros.input import message_type
 from robocache_ros.ros.waiting import waiting_on
 
+COLOUR = 'rgb'  # the channel that is shown as it is
 IMAGE_PERIOD_NS = 90_000_000  # ten images a second are enough to look at
 NO_DISPLAY = 'there is no display to open a window on: use --save FILE.rrd'
 
@@ -52,6 +53,7 @@ class Viewer:
         self._schema: dict[str, Any] | None = None
         self._image_ns = 0
         self._placed: PlacedClouds | None = None
+        self._compares = False  # shows smeared and deskewed clouds beside each other
         self._inputs: dict[str, Subscription[Any]] = {}  # of `_placed`, by source
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         for kind, topic, callback, qos in (
@@ -79,11 +81,12 @@ class Viewer:
         self._schema = schema = read_schema(message)
         groups = [g for g in schema['features']['groups'] if g['width'] <= MAX_CURVES]
         config = Config.from_mapping(schema['parameters'])
-        self._placed = PlacedClouds(config) if config.frame else None
+        self._placed = PlacedClouds(config) if config.frame and config.voxel_sources() else None
+        self._compares = config.deskew.active and COLOUR not in config.voxels.channels
         for subscription in self._inputs.values():
             self._node.destroy_subscription(subscription)
         self._inputs.clear()
-        self._recording.arrange([_path(group) for group in groups], config.deskew.active)
+        self._recording.arrange([_path(group) for group in groups], self._compares)
         for group in groups:
             names = [name.removeprefix(group['name'] + '_') for name in group['names']]
             self._recording.name_curves(_path(group), names)
@@ -113,7 +116,7 @@ class Viewer:
         if self._placed is None:
             return
         for stamp, smeared, deskewed in self._placed.push(source, message):
-            if self._placed.deskews:
+            if self._compares:
                 self._recording.smeared(stamp, smeared)
             self._recording.cloud(stamp, deskewed)
 
@@ -134,12 +137,14 @@ class Viewer:
         if self._schema is None:
             return
         rows = read_voxels(message)
-        name = self._channel or list(rows.channels)[-1]
+        name = self._channel or (COLOUR if COLOUR in rows.channels else list(rows.channels)[-1])
         if name not in rows.channels:
             raise ValueError(f'no channel {name!r}; there are: {", ".join(rows.channels)}')
         centers = np.stack([rows.x, rows.y, rows.z], axis=1)
         size = self._schema['grid']['voxel_size']
-        self._recording.voxels(rows.stamp_ns, centers, size, rows.channels[name])
+        values = rows.channels[name]
+        shown = unpacked(values) if name == COLOUR else values
+        self._recording.voxels(rows.stamp_ns, centers, size, shown)
 
     def _on_features(self, message: PointCloud2) -> None:
         if self._schema is None:
@@ -179,7 +184,7 @@ def parse_options(argv: Sequence[str] | None) -> argparse.Namespace:
     add('--node', default='/preprocessor', help='full name (default %(default)s)')
     add('--cloud', default='lidar/points', help='input topic (default %(default)s)')
     add('--image', default='camera/image', help='input topic (default %(default)s)')
-    add('--channel', help='voxel channel that gives the colour (default: the last one)')
+    add('--channel', help='voxel channel that gives the colour (default: rgb, or the last one)')
     add('--save', metavar='FILE.rrd', help='record instead of opening a window')
     return parse(parser, argv)
 

@@ -147,6 +147,8 @@ def test_fast_dds_profiles_say_what_their_names_promise():
 def test_rviz_shows_our_topics():
     layout = yaml.safe_load((CONFIG / 'preprocessor.rviz').read_text())
     displays = layout['Visualization Manager']['Displays']
+    voxels = next(d for d in displays if d['Name'] == 'Voxels')
+    assert (voxels['Color Transformer'], voxels['Channel Name']) == ('RGB8', 'count')
     shown = {d['Topic']['Value'] for d in displays if 'Topic' in d}
     assert shown == {'/preprocessor/voxels', '/lidar/points'}
     source = (ROOT / 'launch' / 'preprocessor.launch.py').read_text()
@@ -163,8 +165,14 @@ def test_foxglove_plots_the_features_that_its_labels_name():
     plotted = re.findall(r'latest\.data\[(\d+)\]".*?"label": "(\w+)"', text)
     assert len(plotted) == 5
     assert all(names[int(index)] == label for index, label in plotted)
-    panels = set(re.findall(r'"(?:first|second)": "([^"]+)"', json.dumps(layout['layout'])))
-    assert panels == set(layout['configById'])
+    by_id = layout['configById']
+    placed = set(re.findall(r'"(?:first|second)": "([^"]+)"', json.dumps(layout['layout'])))
+    tabbed = {tab['layout'] for tab in by_id['Tab!scene']['tabs']}
+    assert placed | tabbed == set(by_id)
+    modes = [
+        by_id[panel]['topics']['/preprocessor/voxels']['colorMode'] for panel in sorted(tabbed)
+    ]
+    assert modes == ['rgb', 'colormap']
 
 
 def test_plotjuggler_plots_features_that_exist():

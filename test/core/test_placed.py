@@ -125,3 +125,14 @@ def test_motion_that_reaches_the_viewer_later_and_later_is_waited_for(config, ro
     assert len(placed) >= 8
     for one in placed[1:]:
         assert np.abs(one.deskewed - one.smeared).max() > 1.0
+
+
+def test_what_cameras_paint_is_no_part_of_the_picture_of_points(config, robot):
+    camera = replace(config.source('camera'), paint=('rgb',), extrinsic=(0.0,) * 6)
+    sources = [camera if source.name == 'camera' else source for source in config.sources]
+    voxels = replace(config.voxels, channels=('count', 'mean_r'), dense='float32')
+    voxels = replace(voxels, voxel_size=(1.0, 1.0, 1.0))
+    clouds = PlacedClouds(replace(config, sources=tuple(sources), voxels=voxels, trigger='camera'))
+    assert {source.name for source in clouds.sources} == {'lidar', 'lidar_rear', 'imu', 'odom'}
+    messages = [event for event in robot.events(0.4) if event.source in ('lidar', 'imu', 'odom')]
+    assert [one for event in messages for one in clouds.push(event.source, event.message)]

@@ -9,7 +9,13 @@ import sys
 import numpy as np
 import pytest
 
-from robocache_ros.demo.recording import MAX_POINTS, Recording, RerunMissing, colours
+from robocache_ros.demo.recording import (
+    MAX_POINTS,
+    Recording,
+    RerunMissing,
+    colours,
+    unpacked,
+)
 
 T_NS = 1_700_000_000_999_999_999
 DARK, BRIGHT, GREY = [68, 1, 84], [253, 231, 37], [128, 128, 128]
@@ -43,9 +49,29 @@ def test_voxels_keep_place_size_colour_and_time(recorded):
     box = recorded(lambda r: r.voxels(T_NS, centers, [0.5, 1.0, 2.0], values))['/world/voxels']
     assert box['Boxes3D:centers'][0] == centers.tolist()
     np.testing.assert_allclose(box['Boxes3D:half_sizes'][0], [[0.24, 0.48, 0.96]] * 3)
-    rgb = [[(c >> 24) & 255, (c >> 16) & 255, (c >> 8) & 255] for c in box['Boxes3D:colors'][0]]
-    assert rgb == [DARK, GREY, BRIGHT]
+    assert rgb_of(box) == [DARK, GREY, BRIGHT]
     assert box['stamp'] == [T_NS]
+
+
+def rgb_of(box):
+    return [[(c >> 24) & 255, (c >> 16) & 255, (c >> 8) & 255] for c in box['Boxes3D:colors'][0]]
+
+
+def test_voxels_with_colours_of_their_own_are_shown_in_them(recorded):
+    centers = np.zeros((2 * MAX_POINTS + 1, 3), np.float32)
+    own = (np.arange(len(centers) * 3) % 251).astype(np.uint8).reshape(-1, 3)
+    box = recorded(lambda r: r.voxels(T_NS, centers, [1.0, 1.0, 1.0], own))['/world/voxels']
+    assert rgb_of(box) == own[::3].tolist()
+
+
+def test_a_packed_colour_is_red_green_and_blue_from_the_left():
+    packed = np.array([0x00010203, 0x00FF0080, 0, 0x00FFFFFF], np.uint32).view(np.float32)
+    result = unpacked(packed)
+    assert result.dtype == np.uint8
+    assert result.tolist() == [[1, 2, 3], [255, 0, 128], [0, 0, 0], [255, 255, 255]]
+    # Every second one, as of a table whose columns lie beside each other.
+    assert unpacked(packed[::2]).tolist() == [[1, 2, 3], [0, 0, 0]]
+    assert unpacked(packed[:0]).shape == (0, 3)
 
 
 def test_a_cloud_is_thinned_out_evenly(recorded):

@@ -19,6 +19,9 @@ from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.joints import joint_decoder
 from robocache_ros.codec.stamp import stamp_ns
+from robocache_ros.config import Config
+from robocache_ros.demo.options import PARAMETERS
+from robocache_ros.resources import config_file
 from robocache_ros.sim import (
     CameraConfig,
     ImuConfig,
@@ -133,6 +136,18 @@ def test_a_calibration_comes_with_the_image_of_the_same_stamp():
         'x_offset': 0, 'y_offset': 0, 'height': 0, 'width': 0, 'do_rectify': False,
     }  # fmt: skip
     assert (info.binning_x, info.binning_y) == (0, 0)
+
+
+def test_the_robot_as_it_is_by_default_is_the_one_that_camera_yaml_describes():
+    pytest.importorskip('yaml', reason='needs PyYAML, as the package does')
+    config, robot = Config.from_yaml(config_file(PARAMETERS)), Robot()
+    for name in ('lidar', 'camera', 'imu'):
+        position, rpy = robot.mounting(name)
+        assert config.source(name).extrinsic == pytest.approx((*position, *rpy), abs=1e-5)
+    assert config.base_frame == robot.config.odom.child_frame_id
+    assert [camera.painted for camera in config.cameras()] == [('r', 'g', 'b')]
+    assert config.source('camera').camera_info_topic == 'camera/camera_info'
+    assert 'rgb' in config.voxels.channels
 
 
 def test_labels_and_jpeg_images_are_those_of_the_image():

@@ -108,6 +108,39 @@ def test_an_unknown_channel_is_refused_with_those_there_are(viewer, source, exec
         wait_until(shown, 10, 'a refusal', executor)
 
 
+def show_coloured(recording):
+    """Show two voxels with a channel rgb, red and nearly black; return what was recorded."""
+    config = config_of(
+        sources=['lidar', 'imu', 'camera'],
+        base_frame='base_link',
+        deskew__imu='imu',
+        voxels__channels=['count', 'rgb', 'mean_intensity'],
+        camera__paint=['rgb'],
+    )
+    x = np.array([1.5, 3.5], np.float32)
+    rgb = np.array([0x00FF0000, 0x00010203], np.uint32).view(np.float32)
+    count = np.array([2, 4], np.uint32)
+    table = encode_table({'x': x, 'y': x, 'z': x, 'count': count, 'rgb': rgb, 'mean_intensity': x})
+    recording.viewer._on_schema(String(data=Source.text_of(config)))
+    recording.viewer._on_voxels(to_cloud(table, voxel_frame(config)))
+    return recording.calls
+
+
+def test_voxels_with_a_channel_rgb_are_shown_in_these_colours(viewer):
+    calls = show_coloured(viewer())
+    ((_, centers, _, shown),) = calls['voxels']
+    assert centers.tolist() == [[1.5] * 3, [3.5] * 3]
+    assert shown.dtype == np.uint8
+    assert shown.tolist() == [[255, 0, 0], [1, 2, 3]]
+    # They are what is looked at, not how the cloud was before its deskew.
+    assert calls['arrange'] == [(mock.ANY, False)]
+
+
+def test_another_channel_may_give_the_colour_of_coloured_voxels(viewer):
+    ((*_, values),) = show_coloured(viewer('--channel', 'count'))['voxels']
+    assert values.tolist() == [2, 4]
+
+
 def test_clouds_lose_their_missing_points_and_malformed_ones_are_left_out(viewer):
     recording = viewer()
     x = np.array([1, np.nan, 3], np.float32)
