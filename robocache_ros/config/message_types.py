@@ -81,6 +81,11 @@ class MessageType:
 
 def _check_row(row: Row, widths: tuple[str, ...], problems: Problems) -> None:
     problems.check(
+        not row.name.endswith(('_age', '_valid')),
+        f'the name of a row must not end in _age or _valid, which are columns of every group, '
+        f'as {row.name} does',
+    )
+    problems.check(
         row.rule in RULES,
         f'the rule of {row.name} must be one of {", ".join(RULES)}, not {shown(row.rule)}',
     )

@@ -249,6 +249,7 @@ TURN = Row('q', 'turn', ('x', 'y', 'z', 'w'), 'slerp', '1')
         ({'rows': (TURN, TURN)}, "rows must name everything once, not \\['turn'\\] twice"),
         ({'rows': (TURN._replace(rule='cubic'),)}, "the rule of turn must be one of .* 'cubic'"),
         ({'rows': (TURN._replace(parts=('x', 'y')),)}, 'the parts of turn must be x, y, z and w'),
+        ({'rows': (TURN._replace(name='x_age'),)}, 'must not end in _age or _valid, .* as x_age'),
         ({'rows': (TURN._replace(name='A b'),)}, "the name of a row must look like .* 'A b'"),
     ],
 )
