@@ -55,7 +55,7 @@ class Fields:
         self._seen = {self.sight(name): self._find_seen(name) for name in self._painted}
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
-        """Values of the points of a field; in the workspace until the next call with this dtype."""
+        """Values of the points of a field; kept in the workspace until the next call like this."""
         values = self._work.array('values', self._points.looked_at, dtype)
         for cloud, part in self._clouds:
             if name in cloud.painted:
