@@ -13,7 +13,7 @@ from robocache_ros.codec.image import ImageView
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import FloatArray
 
-_SHOWN_CHARS = 200
+_SHOWN_CHARS = 120  # of each end of a text
 # What is wrong with the network; any other reason is about the image.
 MODEL_FAULTS = (Reason.ENCODER_FAILED, Reason.ENCODER_NONFINITE, Reason.ENCODER_WIDTH)
 
@@ -84,6 +84,14 @@ def check_encoding(values: FloatArray, width: int) -> None:
 
 
 def in_short(error: Exception) -> str:
-    """Name and text of an error in one line; those of networks go on for pages."""
+    """
+    Name and text of an error in one line; those of torch go on for pages.
+
+    Its own begin with what was wrong, and those of TorchScript end with it.
+    """
     text = ' '.join(f'{type(error).__name__}: {error}'.split())
-    return text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + '…'
+    return (
+        text
+        if len(text) <= 2 * _SHOWN_CHARS
+        else f'{text[:_SHOWN_CHARS]} … {text[-_SHOWN_CHARS:]}'
+    )

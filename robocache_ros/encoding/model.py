@@ -79,21 +79,21 @@ class Model:
         """
         torch = self._torch
         with torch.inference_mode(), self._own_threads():
-            pixels = self._uploaded(pixels_of(image, self._mean.shape[1]))
-            if pixels.shape[2:] != self._size:
-                pixels = torch.nn.functional.interpolate(
-                    pixels, self._size, mode='bilinear', align_corners=False, antialias=True
-                )
-            return _flat(torch, self._network((pixels - self._mean) / self._std))
+            colours = self._resized(pixels_of(image, self._mean.shape[1]))
+            return _flat(torch, self._network((colours - self._mean) / self._std))
 
-    def _uploaded(self, pixels: Pixels) -> Any:
-        """Tensor float32 [1, channels, height, width] on the device; bytes travel as bytes."""
-        values = self._torch.from_numpy(pixels.values)
-        if self.device != 'cpu':
+    def _resized(self, pixels: Pixels) -> Any:
+        """Tensor float32 [1, channels, rows, cols]; what is cheaper on few values comes last."""
+        torch = self._torch
+        values = torch.from_numpy(pixels.values)
+        if self.device != 'cpu':  # bytes travel as bytes
             values = values.contiguous().pin_memory().to(self.device, non_blocking=True)
-        chosen = values.permute(2, 0, 1)[None, list(pixels.channels)]
-        chosen = chosen.to(self._torch.float32)
-        return chosen if pixels.largest == 1.0 else chosen / pixels.largest
+        values = values.permute(2, 0, 1)[None].to(torch.float32)
+        if values.shape[2:] != self._size:
+            values = torch.nn.functional.interpolate(
+                values, self._size, mode='bilinear', align_corners=False, antialias=True
+            )
+        return values[:, list(pixels.channels)] / pixels.largest
 
     @contextmanager
     def _own_threads(self) -> Iterator[None]:
