@@ -15,7 +15,10 @@ from pathlib import Path
 import pytest
 
 from robocache_ros.config import DEFAULTS, Config, parameters_of
+from robocache_ros.config.fields_source import source_class
+from robocache_ros.config.kinds import SOURCE_TYPES
 from robocache_ros.config.params_file import read_params_file
+from robocache_ros.config.plugged_in import GROUP
 from robocache_ros.config.source import SourceConfig
 from robocache_ros.reasons import Reason
 from robocache_ros.transforms import asked_of_transforms
@@ -23,6 +26,7 @@ from robocache_ros.transforms import asked_of_transforms
 ROOT = Path(__file__).resolve().parent.parent.parent
 YAML = ROOT / 'config' / 'preprocessor.yaml'
 FRAMES = ROOT / 'docs' / 'frames.md'
+SOURCES = ROOT / 'docs' / 'sources.md'
 GENERATOR = ROOT / 'scripts' / 'generate_docs'
 # A parameter that is commented out because its default depends on others, or there is none.
 COMMENTED = re.compile(r'^( +)# ( *[a-z_.]+:( .*)?)$', re.MULTILINE)
@@ -141,6 +145,29 @@ def test_the_page_on_frames_names_every_reason_that_is_about_frames():
     reasons = [reason.key for reason in Reason if reason.key.startswith(ours)]
     assert len(reasons) == 13
     assert [key for key in reasons if f'`{key}`' not in page] == []
+
+
+def test_the_example_of_the_page_on_sources_is_a_configuration_without_a_surprise(tmp_path):
+    (example,) = re.findall(r'```yaml\n(.*?)```', SOURCES.read_text(encoding='utf-8'), re.DOTALL)
+    (tmp_path / 'sources.yaml').write_text(example, encoding='utf-8')
+    flat = read_params_file(tmp_path / 'sources.yaml')
+    config = Config.from_mapping(flat)
+    assert config.notices(flat) == ()
+    assert [source.stamp for source in config.sources] == ['header', 'header', 'header', 'receive']
+
+
+def test_the_entry_of_the_page_on_sources_is_one():
+    code = re.findall(r'```python\n(.*?)```', SOURCES.read_text(encoding='utf-8'), re.DOTALL)
+    names: dict[str, object] = {}
+    exec(code[0], names)
+    scale = source_class(names['SCALE'])('hopper')
+    assert [row.width(scale.widths) for row in scale.rows] == [1, 2, 4, 1]
+    assert f"{{'{GROUP}': ['{scale.type} = acme_robot.features:SCALE']}}" in code[1]
+
+
+def test_the_page_on_sources_names_every_type():
+    page = SOURCES.read_text(encoding='utf-8')
+    assert [kind for kind in SOURCE_TYPES if f'`{kind}`' not in page] == []
 
 
 def test_a_default_that_changes_changes_the_documentation(generator, monkeypatch):

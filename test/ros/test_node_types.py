@@ -143,7 +143,7 @@ def test_every_type_of_the_table_is_installed_and_has_what_its_rows_say(about):
 
 
 UNFITTING = {
-    'needs the package acme_msgs, which is not installed: `apt install ros-$ROS_DISTRO-acme-msgs`': {
+    'needs the package acme_msgs, which is not installed: `apt install ros-$ROS_DISTRO-acme-': {
         'message': 'acme_msgs/msg/Load'
     },
     'needs geometry_msgs/msg/Load, which the package geometry_msgs that is installed does not': {
