@@ -94,8 +94,7 @@ class Assembler:
         self._places = _places(schema)
         self._backend = backend
         self._spec = config.voxel_spec
-        painted = {name for camera in config.cameras() for name in camera.painted}
-        self._measured = [name for name in self._spec.fields if name not in painted]
+        self._measured = [name for name in self._spec.fields if name not in config.painted]
         # Features need the occupied cells and their counts, whatever channels are published.
         self._count_spec = replace(self._spec, channels=(Channel.parse('count'),))
         features = config.features

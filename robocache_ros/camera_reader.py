@@ -35,6 +35,7 @@ class CameraReader:
         tell: Callable[[str], None] = _log.warning,
     ) -> None:
         """`tell` takes a sentence about the first message that is refused for each reason."""
+        self.problem = ''  # why the newest message can not be used; '' if it can
         self._pipeline = pipeline
         self._source = source
         self._tell = tell
@@ -51,9 +52,11 @@ class CameraReader:
         try:
             camera = Camera.from_info(message, self._source.rectified)
         except Rejected as rejected:
+            self.problem = f'{rejected.reason.key}: {rejected.detail}.'
             self._pipeline.tell_camera(name, rejected.reason)
             self._refuse(rejected)
         else:
+            self.problem = ''
             self._pipeline.tell_camera(name, camera)
 
     def _refuse(self, rejected: Rejected) -> None:

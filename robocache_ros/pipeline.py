@@ -373,6 +373,7 @@ class Pipeline:
         if isinstance(frame, VoxelFrame):
             aligner.points += frame.voxels.stats.points
             aligner.points_used += frame.voxels.stats.used
+            aligner.painted += any(t.config.name in frame.used for t in self._painter.tracks)
         return True
 
     def _release(self, track: Track, targets_ns: IntArray) -> None:

@@ -539,6 +539,23 @@ SMEARED = (
 )
 
 
+# Why it is not known where the frame of a source is.
+UNPLACED = (
+    Reason.TRANSFORM_UNKNOWN,
+    Reason.TRANSFORM_LOOP,
+    Reason.TRANSFORM_LATE,
+    Reason.TRANSFORM_OLD,
+)
+# Why a camera paints nothing, although it is where one knows.
+PAINTLESS = (
+    Reason.CAMERA_INFO_MISSING,
+    Reason.CAMERA_INFO_SIZE,
+    Reason.PAINT_NO_IMAGE,
+    Reason.PAINT_ENCODING,
+    Reason.IMAGE_CORRUPT,
+)
+
+
 class Rejected(Exception):
     """A message that can not become a sample: its reason, and what exactly was wrong."""
 

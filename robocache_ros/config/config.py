@@ -197,6 +197,11 @@ class Config:
         """Return the image sources that paint clouds."""
         return tuple(s for s in self.sources if isinstance(s, ImageSource) and s.paint)
 
+    @cached_property
+    def painted(self) -> frozenset[str]:
+        """Point fields that cameras paint."""
+        return frozenset(name for camera in self.cameras() for name in camera.painted)
+
     @property
     def frame(self) -> str:
         """Frame of the outputs, as configured; '' where it is that of the clouds."""

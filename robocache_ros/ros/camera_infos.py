@@ -39,6 +39,11 @@ class CameraInfoInput:
         self._durability: DurabilityPolicy | None = None
         self._subscribe(DurabilityPolicy.VOLATILE)
 
+    @property
+    def problem(self) -> str:
+        """Why the newest CameraInfo can not be used; '' if it can."""
+        return self._reader.problem
+
     def look(self) -> None:
         """Take what has come, and subscribe as suits the publishers."""
         for message in waiting_on(self._subscription, 1):

@@ -138,6 +138,7 @@ class Diagnostics:
             **({'point_time': each.point_time} if each.point_time else {}),
             **_agreement(source.agreement),
             **_placement(facts),
+            **(facts.camera.values() if facts.camera else {}),
             **counts,
         }
         return self._status(f'source {name}', verdicts[0], values), verdicts
@@ -170,8 +171,12 @@ class Diagnostics:
             **_by_reason('dropped', output.dropped),
             **_by_reason('note', output.notes),
         }
-        points = {'points': output.points, 'points_used': output.points_used}
-        growth = self._grow(f'output {name}', look, counts | points)
+        totals = {
+            'points': output.points,
+            'points_used': output.points_used,
+            'painted': output.painted,
+        }
+        growth = self._grow(f'output {name}', look, counts | totals)
         facts = look.output(stats.messages, growth, away)
         verdicts = [_INACTIVE] if self._active_since_ns is None else judge_output(facts)
         well = verdicts[0].level == Level.OK and growth.recent['messages'] > 0

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from robocache_ros.backends import Backend
 from robocache_ros.config import Config
 from robocache_ros.pipeline import Pipeline, PipelineStatus
+from robocache_ros.ros.camera_verdicts import CameraFacts
 from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
@@ -101,6 +102,7 @@ class Look:
             kind=each.source.type,
             deskews=config.deskew.active,
             placement=Placement.of(self.running.pipeline, name, self.status),
+            camera=CameraFacts.of(each.source, self.running.inputs.cameras.get(name), self.status),
         )
 
     def transforms(self, transforms: Transforms, growth: Growth) -> TransformFacts:
@@ -181,8 +183,7 @@ def ahead_sec(source: SourceStatus, reference: SourceStatus) -> float:
 
 
 def _lacking(config: Config, fields: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    channels = [c for c in config.voxel_spec.channels if c.field and c.field not in fields]
-    return {
-        str(channel.field): tuple(c.name for c in channels if c.field == channel.field)
-        for channel in channels
-    }
+    """Return fields that clouds should have and do not, and the channels that are for them."""
+    absent = [f for f in config.voxel_spec.fields if f not in fields and f not in config.painted]
+    channels = config.voxel_spec.channels
+    return {name: tuple(c.name for c in channels if name in c.fields) for name in absent}

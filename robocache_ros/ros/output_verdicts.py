@@ -13,6 +13,7 @@ from robocache_ros.ros.verdicts import Level, Verdict, amount, drops, seconds
 
 _NONFINITE = f'note.{Reason.POINT_NONFINITE.key}'
 _OUT_OF_RANGE = f'note.{Reason.POINT_OUT_OF_RANGE.key}'
+_UNSEEN = f'note.{Reason.POINT_UNSEEN.key}'
 # Drops for which a source is to blame, so that the sentence has to name it.
 _FOR_A_SOURCE = (Reason.FRAME_TIMEOUT, Reason.FRAME_REQUIRED)
 
@@ -52,6 +53,8 @@ def judge_output(facts: OutputFacts) -> list[Verdict]:
     found = _dropping(facts)
     if recent['messages'] and recent['points'] and not recent['points_used']:
         found.append(_judge_empty(recent))
+    if recent[_UNSEEN] and recent['painted'] and recent[_UNSEEN] >= recent['points_used']:
+        found.append(_judge_unpainted(recent))
     return found or [_judge_partial(facts)]
 
 
@@ -91,6 +94,16 @@ def _judge_empty(recent: Mapping[str, int]) -> Verdict:
         f'All voxel grids are empty: none of {amount(outside or points, "point")} lies in '
         f'voxels.point_cloud_range{rest}; check the range, the units and the frame of the cloud.',
         Reason.POINT_OUT_OF_RANGE.key,
+    )
+
+
+def _judge_unpainted(recent: Mapping[str, int]) -> Verdict:
+    return Verdict(
+        Level.WARN,
+        f'No voxel has a colour or label: none of {amount(recent[_UNSEEN], "point")} falls into '
+        'an image. Check the extrinsics of the cameras: of the optical frame, z ahead, x to '
+        'the right, y down.',
+        Reason.POINT_UNSEEN.key,
     )
 
 

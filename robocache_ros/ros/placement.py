@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from robocache_ros.config import CloudSource, Config, ImuSource, SourceConfig
+from robocache_ros.config import CloudSource, Config, ImageSource, ImuSource, SourceConfig
 from robocache_ros.pipeline import Pipeline, PipelineStatus
 
 
@@ -35,8 +35,9 @@ class Placement:
 
 
 def _extrinsic(config: Config, source: SourceConfig, status: PipelineStatus) -> str:
-    if not isinstance(source, (CloudSource, ImuSource)):
+    if not isinstance(source, (CloudSource, ImuSource)) and source not in config.cameras():
         return ''
+    assert isinstance(source, (CloudSource, ImageSource, ImuSource))
     if source.extrinsic is not None:
         return f'{source.name}.extrinsic'
     is_base = status.sources[source.name].frame_id == config.base_frame

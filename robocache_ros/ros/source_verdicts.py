@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from robocache_ros.reasons import SMEARED, Reason
+from robocache_ros.reasons import PAINTLESS, SMEARED, UNPLACED, Reason
+from robocache_ros.ros.camera_verdicts import ENCODER, CameraFacts, judge_camera
 from robocache_ros.ros.placement import Placement
 from robocache_ros.ros.verdicts import Level, Verdict, amount, broken, drops
 
@@ -19,13 +20,6 @@ _SHOWN_NAMES = 5
 _WORSE = 0.8  # where nothing turns, both agreements are alike but for noise
 _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
-# Why it is not known where the frame of a source is.
-_UNPLACED = (
-    Reason.TRANSFORM_UNKNOWN,
-    Reason.TRANSFORM_LOOP,
-    Reason.TRANSFORM_LATE,
-    Reason.TRANSFORM_OLD,
-)
 _OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
 _MOTION_UNPLACED = 'motion_unplaced'
 _BEGINNING = 5  # clouds that may have begun before what tells the motion was heard
@@ -33,7 +27,8 @@ _BEGINNING = 5  # clouds that may have begun before what tells the motion was he
 USED_ANYWAY = {
     'deskew_wrong',
     _MOTION_UNPLACED,
-    *(reason.key for reason in (Reason.FIELD_MISSING, *SMEARED)),
+    ENCODER,
+    *(reason.key for reason in (Reason.FIELD_MISSING, *SMEARED, *PAINTLESS)),
 }
 
 
@@ -70,6 +65,7 @@ class SourceFacts:
     kind: str  # type of source
     deskews: bool  # whether clouds are to be corrected for motion
     placement: Placement
+    camera: CameraFacts | None = None  # of images
 
 
 def judge_source(facts: SourceFacts) -> list[Verdict]:
@@ -85,6 +81,7 @@ def judge_source(facts: SourceFacts) -> list[Verdict]:
             _unused,
             _smeared,
             _disagreeing,
+            _unpainted,
             _losing,
         )
         for verdict in rule(facts)
@@ -202,7 +199,7 @@ def _unused(facts: SourceFacts) -> Iterator[Verdict]:
 
 def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
     """Say which frame is not connected, or not at the right time."""
-    for reason, count in _notes(facts, _UNPLACED):
+    for reason, count in _notes(facts, UNPLACED) if facts.camera is None else ():
         chain, fix = facts.placement.chain, _fix(reason, facts)
         if facts.kind == 'pointcloud2':
             known = facts.placement.extrinsic == f'{facts.name}.extrinsic'
@@ -232,7 +229,7 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
 
 
 def _smeared(facts: SourceFacts) -> Iterator[Verdict]:
-    for reason, count in _notes(facts, SMEARED):
+    for reason, count in _notes(facts, SMEARED) if facts.camera is None else ():
         just_begun = facts.received <= facts.recent['received']
         if reason is Reason.MOTION_GAP and just_begun and count <= _BEGINNING:
             continue
@@ -250,7 +247,7 @@ def deskew_of(facts: SourceFacts) -> str:
     """Whether the points of a cloud are moved to where they were at the time of a frame."""
     if not facts.deskews:
         return 'off (not configured)'
-    received, found = facts.recent['received'], _notes(facts, (*SMEARED, *_UNPLACED))
+    received, found = facts.recent['received'], _notes(facts, (*SMEARED, *UNPLACED))
     if not found:
         return 'on' if received else 'off (no clouds)'
     why, count = ', '.join(r.key for r, _ in found), sum(count for _, count in found)
@@ -279,6 +276,13 @@ def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
             f'clocks (`{facts.name}.time_offset_sec`).',
             'deskew_wrong',
         )
+
+
+def _unpainted(facts: SourceFacts) -> Iterator[Verdict]:
+    """Say what a camera lacks to paint clouds, and an encoder to encode images."""
+    if facts.camera is not None:
+        chain = facts.placement.chain
+        yield from judge_camera(facts.name, facts.camera, chain, facts.recent, facts.window_sec)
 
 
 def _losing(facts: SourceFacts) -> Iterator[Verdict]:

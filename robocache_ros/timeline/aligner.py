@@ -36,6 +36,7 @@ class OutputStatus:
     notes: Mapping[Reason, int]  # values left out of the frames that were sent
     points: int  # points of all clouds that went into frames so far
     points_used: int  # those of them that lay in the grid
+    painted: int  # frames that images have painted
     frame_id: str  # of the newest frame, sent or not
     late: Mapping[str, int]  # source -> frames it had not reached when they stopped waiting
     invalid: Mapping[str, int]  # source -> frames in which nothing of it was valid
@@ -74,6 +75,7 @@ class Aligner:
         self.notes: Counter[Reason] = Counter()
         self.points = 0
         self.points_used = 0
+        self.painted = 0
         self.frame_id = ''
         self.late: Counter[str] = Counter()
         self.invalid: Counter[str] = Counter()
@@ -154,6 +156,7 @@ class Aligner:
             dict(+self.notes),
             self.points,
             self.points_used,
+            self.painted,
             self.frame_id,
             dict(self.late),
             dict(self.invalid),

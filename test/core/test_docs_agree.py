@@ -36,6 +36,8 @@ EXAMPLES = {  # have no default to show
     'lidar.fields.intensity.resolution',
     'lidar.extrinsic',
     'imu.extrinsic',
+    'camera.extrinsic',
+    'camera.paint',
 }
 
 
