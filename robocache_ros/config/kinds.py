@@ -313,18 +313,16 @@ class OdometrySource(FieldsSource):
     about: ClassVar[MessageType] = ODOMETRY
 
 
-SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {
-    kind.type: kind
-    for kind in (
-        CloudSource,
-        ImageSource,
-        CompressedImageSource,
-        ImuSource,
-        JointStateSource,
-        OdometrySource,
-        *(source_class(about) for about in MESSAGE_TYPES if about not in (IMU, ODOMETRY)),
-    )
-}
+_KINDS: tuple[type[SourceConfig], ...] = (
+    CloudSource,
+    ImageSource,
+    CompressedImageSource,
+    ImuSource,
+    JointStateSource,
+    OdometrySource,
+    *(source_class(about) for about in MESSAGE_TYPES if about not in (IMU, ODOMETRY)),
+)
+SOURCE_TYPES: Mapping[str, type[SourceConfig]] = {kind.type: kind for kind in _KINDS}
 
 
 def source_kind(type_name: str) -> type[SourceConfig]:
