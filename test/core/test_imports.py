@@ -60,7 +60,7 @@ ROS = {
 OPTIONAL = {
     'yaml': {'config', 'codec/camera.py'},
     'torch': {'reading', 'encoding', 'demo'},
-    'PIL': {'codec/compressed.py', 'sim'},
+    'PIL': {'codec/decoder.py', 'sim'},
     'rerun': {'demo'},
     'cupy': {'backends/cuda/cupy_device.py'},
     'cupy_backends': {'backends/cuda/compiler.py'},
