@@ -189,6 +189,7 @@ class Diagnostics:
             'compute_ms_p50': f'{compute.p50_ms:.2f}',
             'compute_ms_p99': f'{compute.p99_ms:.2f}',
             **counts,
+            **(totals if output.painted else {}),  # of which points are `note.point_unseen`
         }
         return self._status(f'output {name}', verdicts[0], values)
 
