@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robocache_ros.reasons import SMEARED
+from robocache_ros.reasons import SMEARED, Reason
 
 COUNTS = ('received', 'used', 'buffered', 'expired', 'lost_transport')
 
@@ -66,6 +66,12 @@ def build_report(seen: Observed, cpu_sec: Mapping[str, float]) -> dict[str, Any]
         },
         'deskew': {
             name: _deskew(values) for name, values in health.sources.items() if _is_timed(values)
+        },
+        'paint': _paint(health.outputs.get('voxels', {})),
+        'encoders': {
+            name: _encoder(values)
+            for name, values in health.sources.items()
+            if 'encoder' in values
         },
         'stages': {name: _stages(values) for name, values in health.outputs.items()},
         'cpu': {name: round(seconds, 2) for name, seconds in cpu_sec.items()},
@@ -140,6 +146,33 @@ def _smeared(values: Mapping[str, str]) -> dict[str, int]:
     return {key: count for key, count in counts.items() if count}
 
 
+def _paint(values: Mapping[str, str]) -> dict[str, int] | None:
+    """Points of all grids, and those that no camera saw; None where nothing is painted."""
+    if 'painted' not in values:
+        return None
+    unseen = int(values.get(f'note.{Reason.POINT_UNSEEN.key}', 0))
+    return {'points': int(values['points_used']), 'unseen': unseen}
+
+
+def _encoder(values: Mapping[str, str]) -> dict[str, Any]:
+    """What the node says of the encoder of a source, and which images it left out."""
+    missed = {
+        key.removeprefix('note.'): int(count)
+        for key, count in values.items()
+        if key.startswith('note.encoder_') and int(count)
+    }
+    durations_ms = {
+        p: float(values[f'encoder_ms_{p}']) for p in ('p50', 'p99') if f'encoder_ms_{p}' in values
+    }
+    return {
+        'state': values['encoder'],
+        'device': values['encoder_device'],
+        'encoded': int(values['encoded']),
+        'missed': missed,
+        'encode_ms': durations_ms,
+    }
+
+
 def _stages(values: Mapping[str, str]) -> dict[str, dict[str, float]]:
     return {
         f'{stage}_ms': {
@@ -199,7 +232,9 @@ def table(report: Mapping[str, Any]) -> list[str]:
         counts = ''.join(f'{_number(source[c]):>10}' for c in columns)
         dropped = sum(source['dropped'].values())
         lines.append(f'{name:<10}{counts}{dropped:>10}{source["lost_transport"]:>6}')
-    return lines + [_deskew_line(name, deskew) for name, deskew in report['deskew'].items()]
+    lines += [_deskew_line(name, deskew) for name, deskew in report['deskew'].items()]
+    lines += [_paint_line(report['paint'])] if report['paint'] else []
+    return lines + [_encoder_line(name, made) for name, made in report['encoders'].items()]
 
 
 def _deskew_line(name: str, deskew: Mapping[str, Any]) -> str:
@@ -208,6 +243,18 @@ def _deskew_line(name: str, deskew: Mapping[str, Any]) -> str:
         parts.append(f'agreement of sweeps {deskew["agreement"]}')
     parts += [f'{count} left smeared ({why})' for why, count in deskew['smeared'].items()]
     return f'{"deskew":<10}{name} {", ".join(parts)}'
+
+
+def _paint_line(paint: Mapping[str, int]) -> str:
+    share = 1 - paint['unseen'] / max(1, paint['points'])
+    return f'{"paint":<10}{share:.0%} of the points in the grids seen by a camera'
+
+
+def _encoder_line(name: str, made: Mapping[str, Any]) -> str:
+    parts = [f'{made["state"]} on {made["device"]}', f'{made["encoded"]} encoded']
+    parts += [f'{p} {value:.1f} ms' for p, value in made['encode_ms'].items()]
+    parts += [f'{count} without ({why})' for why, count in made['missed'].items()]
+    return f'{"encoder":<10}{name} {", ".join(parts)}'
 
 
 def _number(value: float | None) -> str:

@@ -187,6 +187,51 @@ def test_what_became_of_the_smear_is_told_for_each_lidar_that_has_any():
     ]
 
 
+def test_how_many_points_got_a_colour_is_told_where_cameras_paint():
+    assert build_report(good_run(), {})['paint'] is None
+    seen = good_run()
+    seen.health.outputs['voxels'] |= {
+        'painted': '5', 'points': '900', 'points_used': '800', 'note.point_unseen': '600',
+    }  # fmt: skip
+    report = json.loads(json.dumps(build_report(seen, {})))
+    assert report['paint'] == {'points': 800, 'unseen': 600}
+    assert table(report)[-1] == 'paint     25% of the points in the grids seen by a camera'
+    del seen.health.outputs['voxels']['note.point_unseen']
+    assert table(build_report(seen, {}))[-1].startswith('paint     100% of')
+    seen.health.outputs['voxels']['points_used'] = '0'
+    assert table(build_report(seen, {}))[-1].startswith('paint     100% of')
+
+
+def test_how_the_encoder_of_a_camera_does_is_told():
+    assert build_report(good_run(), {})['encoders'] == {}
+    seen = good_run()
+    seen.health.sources['camera'] = {
+        'received': '9',
+        'encoder': 'failing',
+        'encoder_device': 'cpu',
+        'encoded': '7',
+        'encoder_ms_p50': '2.25',
+        'encoder_ms_p99': '14.00',
+        'note.encoder_busy': '2',
+        'note.encoder_failed': '0',
+        'note.paint_no_image': '3',
+    }
+    report = json.loads(json.dumps(build_report(seen, {})))
+    assert report['encoders'] == {
+        'camera': {
+            'state': 'failing',
+            'device': 'cpu',
+            'encoded': 7,
+            'missed': {'encoder_busy': 2},
+            'encode_ms': {'p50': 2.25, 'p99': 14.0},
+        }
+    }
+    assert table(report)[-1] == (
+        'encoder   camera failing on cpu, 7 encoded, p50 2.2 ms, p99 14.0 ms, '
+        '2 without (encoder_busy)'
+    )
+
+
 def test_a_source_nobody_counts_the_messages_of_is_no_problem():
     seen = good_run()
     seen.published.clear()
