@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace as Message
 
 import numpy as np
+from voxel_oracle import cloud
 
 from robocache_ros.codec.camera import Camera
 from robocache_ros.codec.cloud import View
@@ -62,6 +64,11 @@ def view(image, lens=None, paints=('rgb',), matrix=None, cell=0, tolerance=0.0):
     matrix = np.eye(4) if matrix is None else np.asarray(matrix)
     matrix = matrix.astype(F32)
     return View(image, lens, matrix[:3, :3], matrix[:3, 3], tuple(paints), cell, tolerance)
+
+
+def painted(points, *views, **fields):
+    """Cloud of points [(x, y, z), ...] that the views paint."""
+    return replace(cloud(points, **fields), views=views)
 
 
 def packed(r, g, b):
