@@ -54,8 +54,8 @@ def to_dense(voxels: VoxelRows, schema: dict[str, Any]) -> Any:
     """
     Scatter sparse voxels into [C, z, y, x] float32, channels in schema order.
 
-    Empty cells, and occupied ones without a valid value, are 0. Gives what it is given: a NumPy
-    array, or a torch tensor.
+    Empty cells, and occupied ones without a valid value, are 0. The channel `rgb` is left out: its
+    numbers are bits to look at. Gives what it is given: a NumPy array, or a torch tensor.
     """
     about = schema['grid']
     grid = Grid(tuple(about['origin']), tuple(about['voxel_size']), tuple(about['dims']))
@@ -67,7 +67,7 @@ def to_dense(voxels: VoxelRows, schema: dict[str, Any]) -> Any:
         )
     ]
     index = (cells[2] * ny + cells[1]) * nx + cells[0]
-    names = [channel['name'] for channel in schema['channels']]
+    names = [channel['name'] for channel in schema['channels'] if channel['kind'] != 'rgb']
     flat = np.zeros((len(names), grid.cells), np.float32)
     for row, name in zip(flat, names, strict=True):
         values = np.asarray(voxels.channels[name])

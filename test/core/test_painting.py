@@ -31,7 +31,6 @@ PAINTS = {
 }
 SEES = Camera(16, 16, 8.0, 8.0, 7.5, 7.5, False, (0.0,) * 8, 100.0)  # y to the left, z up
 LEFT, MIDDLE, RIGHT = (5.5, 6.5, 2.0), (5.5, 4.0, 2.0), (5.5, 1.5, 2.0)
-NAN = float('nan')
 
 
 def picture(left, right=None, encoding='rgb8'):
@@ -324,3 +323,16 @@ def test_cameras_that_paint_what_no_channel_asks_for_are_told():
     flat = {**PAINTS, 'voxels.channels': ['count', 'mean_r']}
     (notice,) = Config.from_mapping(flat).notices(flat)
     assert notice.startswith('camera.paint: no channel asks for g, b')
+
+
+def test_a_tensor_has_no_channel_for_packed_colours():
+    from robocache_ros.reading import VoxelRows, to_dense
+
+    about = {
+        'grid': {'origin': [0.0] * 3, 'voxel_size': [1.0] * 3, 'dims': [2, 1, 1]},
+        'channels': [{'name': name, 'kind': name} for name in ('count', 'rgb')],
+    }
+    one = np.full(1, 0.5, np.float32)
+    channels = {'count': np.array([3], np.uint32), 'rgb': np.array([0x808080], np.uint32)}
+    grid = to_dense(VoxelRows(0, 'base_link', one, one, one, channels), about)
+    assert grid.tolist() == [[[[3, 0]]]]
