@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -72,23 +72,29 @@ class _FieldsDecoder:
             end = self._width + row.width(widths)
             self._groups.append(_Group(row, slice(self._width, end), _reader(row, widths)))
             self._width = end
+        self._turns = [(n, g.columns) for n, g in enumerate(self._groups) if g.row.rule == 'slerp']
 
     def __call__(self, msg: Any) -> Vector:
         values = np.empty(self._width)
         for group in self._groups:
             values[group.columns] = group.read(msg)
         valid = np.ones(len(self._groups), np.bool_)
-        notes: dict[Reason, int] = {}
+        bad = [(n, at) for n, at in self._turns if not is_rotation(*values[at].tolist())]
+        for number, columns in bad:
+            valid[number], values[columns] = False, NO_ORIENTATION
+        if not _are_finite(values):  # all groups at once, as they hardly ever are not
+            for number, columns in self._unmeasured(values):
+                valid[number], values[columns] = False, 0.0
+        notes = {Reason.BAD_QUATERNION: len(bad)} if bad else {}
+        return Vector(values.astype(np.float32) + np.float32(0), valid, notes)  # no -0
+
+    def _unmeasured(self, values: npt.NDArray[np.float64]) -> Iterator[tuple[int, slice]]:
+        """Find the groups that are not measured; a value that is not finite else is rejected."""
         for number, (row, columns, _) in enumerate(self._groups):
-            if row.rule == 'slerp':
-                if not is_rotation(*values[columns].tolist()):
-                    valid[number], values[columns] = False, NO_ORIENTATION
-                    notes[Reason.BAD_QUATERNION] = notes.get(Reason.BAD_QUATERNION, 0) + 1
-            elif not _are_finite(values[columns]):
+            if not _are_finite(values[columns]):
                 if not row.optional or not np.isnan(values[columns]).any():
                     raise Rejected(Reason.NONFINITE, _worst(row, values[columns]))
-                valid[number], values[columns] = False, 0.0
-        return Vector(values.astype(np.float32) + np.float32(0), valid, notes)  # no -0
+                yield number, columns
 
 
 def _reader(row: Row, widths: Mapping[str, int]) -> Callable[[Any], Any]:
@@ -109,7 +115,7 @@ def _reader(row: Row, widths: Mapping[str, int]) -> Callable[[Any], Any]:
 
 
 def _are_finite(values: npt.NDArray[np.float64]) -> bool:
-    return bool(np.isfinite(values).all() and np.abs(values).max() < LIMIT)
+    return float(np.abs(values).max()) < LIMIT  # false for NaN
 
 
 def _worst(row: Row, values: npt.NDArray[np.float64]) -> str:
