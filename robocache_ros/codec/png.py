@@ -20,6 +20,7 @@ from robocache_ros.samples import AnyArray
 MAGIC = b'\x89PNG\r\n\x1a\n'
 MAX_CHUNKS = 2**16  # 512 MB in the chunks that libpng writes
 BYTES_PER_BYTE = 1032  # that deflate can pack into one, at most
+_PIECE, _BLOCK = 2**16, 2**18  # bytes that are unpacked at a time, before and after
 
 _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6  # colour types
 _VALUES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGBA: 4}  # per pixel
@@ -101,29 +102,40 @@ def _read_header(data: memoryview) -> _Header:
     return _Header(height, width, colour, depth, bool(interlaced))
 
 
-def _read_rows(data: memoryview, header: _Header) -> tuple[bytes, bytes]:
-    """
-    Return the unpacked rows, `header.rows_size` bytes, and the palette, three bytes an entry.
-
-    Checksums are checked, and nothing else is read: no text, no profile, no animation. Raises
-    Rejected, having unpacked at most one byte too much.
-    """
+def _read_chunks(data: memoryview) -> tuple[list[memoryview], bytes]:
+    """Return the packed rows in pieces, and the palette; nothing else in the file is read."""
     packed, palette = [], b''
     for name, content in _chunks(data):
         if name == b'IDAT':
-            packed.append(content)
+            packed += [content[at : at + _PIECE] for at in range(0, len(content), _PIECE)]
         elif name == b'PLTE':
             palette = bytes(content)
-    unpacker = zlib.decompressobj()
-    try:
-        rows = unpacker.decompress(b''.join(packed), header.rows_size + 1)
-    except zlib.error as error:
-        raise _corrupt(f'its data can not be unpacked ({error})') from None
-    if len(rows) > header.rows_size:
-        raise _corrupt('its data unpacks to more than its header says')
-    if len(rows) < header.rows_size or not unpacker.eof:
+    return packed, palette
+
+
+def _stored(packed: list[memoryview], size: int) -> bytes:
+    """
+    Return rows of `size` bytes packed without compression.
+
+    Pillow unpacks, too, but does not mind if there is less or more than there should be. So that
+    is done here, and Pillow gets what is known to be whole. At most one byte too much is unpacked.
+    """
+    unpacker, packer = zlib.decompressobj(), zlib.compressobj(0)
+    stored, left = [], size + 1
+    for piece in packed:
+        rows, rest = b'', bytes(piece)
+        while rest or len(rows) == _BLOCK:
+            rows = unpacker.decompress(rest, min(left, _BLOCK))
+            rest = unpacker.unconsumed_tail
+            stored.append(packer.compress(rows))
+            left -= len(rows)
+            if left == 0:
+                raise _corrupt('its data unpacks to more than its header says')
+        if unpacker.eof:
+            break
+    if left > 1 or not unpacker.eof:
         raise _corrupt('its data ends early')
-    return rows, palette
+    return b''.join((*stored, packer.flush()))
 
 
 def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -148,13 +160,14 @@ def _chunks(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _decode(data: memoryview, header: _Header) -> AnyArray:
-    rows, palette = _read_rows(data, header)
-    # Pillow unpacks, too, and is content with less: what is known to be whole is stored for it.
-    packed = zlib.compress(rows, 0)
-    del rows
+    packed, palette = _read_chunks(data)
+    try:
+        stored = _stored(packed, header.rows_size)
+    except zlib.error as error:
+        raise _corrupt(f'its data can not be unpacked ({error})') from None
     _, mode, raw = _READ[header.colour, header.depth]
     try:
-        pixels = decode('zip', packed, header.height, header.width, mode, raw, header.interlaced)
+        pixels = decode('zip', stored, header.height, header.width, mode, raw, header.interlaced)
     except Undecodable as error:
         raise _corrupt(str(error)) from None
     if header.colour == _GREY_ALPHA:
