@@ -1,6 +1,6 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cameras that paint clouds, through the whole pipeline: which image, seen from where, and when."""
+"""Cameras that paint clouds, through the whole pipeline: which image, and seen from where."""
 
 from __future__ import annotations
 
