@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rclpy.clock import Clock, ClockType, JumpThreshold
@@ -23,15 +24,18 @@ from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
 from robocache_ros.ros.facts import Running
+from robocache_ros.ros.frame_subscriptions import FrameSubscription, FrameSubscriptions, OnFrame
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.outputs import Outputs
 from robocache_ros.ros.params import declare_parameters, read_config
 from robocache_ros.ros.process import run
 from robocache_ros.ros.worker import Worker
+from robocache_ros.samples import Frame
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 _DIAGNOSTICS_PERIOD_SEC = 1.0
+_WATCH_PERIOD_SEC = 0.25
 _ERRORS_LOGGED = 5  # different ones; diagnostics count all of them
 
 
@@ -55,11 +59,13 @@ class PreprocessorNode(LifecycleNode):
         self._encoders: Mapping[str, Encodes] = {}
         self._jump_handle: Any = None
         self._errors_logged: set[str] = set()
+        self._consumers = FrameSubscriptions(f'{self.get_name()} frames', self._log_error)
         declare_parameters(self)
         self._diagnostics = Diagnostics(self)
         # Steady, so that a paused simulation stops neither the start nor the diagnostics.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_DIAGNOSTICS_PERIOD_SEC, self._diagnose, clock=clock)
+        self.create_timer(_WATCH_PERIOD_SEC, self._watch, clock=clock)
         # Anything but a plain false starts, also a wrong value: configuring then tells what it is.
         if self.get_parameter('autostart').value is not False:
             self._starter = self.create_timer(0.0, self._autostart, clock=clock)
@@ -90,9 +96,25 @@ class PreprocessorNode(LifecycleNode):
         """Free everything, ready to be configured again."""
         return self._attempt('start anew', 'unconfigured', self._free)
 
+    def subscribe_frames(self, callback: OnFrame, *, depth: int = 10) -> FrameSubscription:
+        """
+        Give every frame of this node to a callback in the same process, by reference.
+
+        The callback gets a VoxelFrame or a FeatureFrame, whose arrays are read-only, and the
+        Schema it was made with, in a thread of its own: neither a slow nor a failing one delays
+        the node. It may be subscribed in any state, and stays until it is closed or the node is
+        destroyed. docs/composition.md shows how.
+
+        Args:
+            callback: takes a frame and its schema.
+            depth: frames of both kinds that wait for a slow callback; the oldest are dropped.
+        """
+        return self._consumers.add(callback, depth)
+
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""
         self._free()
+        self._consumers.close()
         super().destroy_node()
 
     def _configure(self) -> None:
@@ -105,7 +127,8 @@ class PreprocessorNode(LifecycleNode):
         self._encoders = open_encoders(config, live=True, on_done=self._on_encoded)
         pipeline = Pipeline(config, backend, encoders=self._encoders)
         self._outputs = Outputs(self, pipeline.schema, config, found, pipeline.made_by)
-        worker = Worker(pipeline, self._outputs.publish, self._on_worker_error, self.get_name())
+        send = partial(self._send, pipeline, self._outputs)
+        worker = Worker(pipeline, send, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
         self._running = Running(config, backend, pipeline, worker, inputs, time.monotonic_ns())
         self._diagnostics.restart()
@@ -183,10 +206,22 @@ class PreprocessorNode(LifecycleNode):
         if self._outputs is not None and self._backend is not None:
             self._outputs.tell_backend(self._backend.status())
 
+    def _watch(self) -> None:
+        self._diagnostics.watch(self.lifecycle_state, self.problem, self._running)
+
     def _on_clock_jump(self, jump: Any) -> None:
         if self._running is not None:
             clock_ns = self.get_clock().now().nanoseconds
             self._running.pipeline.clock_jumped(clock_ns, time.monotonic_ns())
+
+    def _send(self, pipeline: Pipeline, outputs: Outputs, frame: Frame) -> int:
+        """Give a frame to consumers here and elsewhere; called in the worker's thread."""
+        self._consumers.offer(frame, pipeline.schema)
+        return outputs.publish(frame)
+
+    def _log_error(self, sentence: str) -> None:
+        if self.context.ok():
+            self.get_logger().error(sentence)
 
     def _on_encoded(self) -> None:
         """Let the worker see what may wait for an encoding; called in a thread of an encoder."""
