@@ -1,11 +1,12 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`/diagnostics` once a second, in every state: counts, rates, and a sentence per problem."""
+"""`/diagnostics` in every state: counts, rates, durations, and a sentence per problem."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
@@ -16,21 +17,41 @@ from robocache_ros.reasons import Reason
 from robocache_ros.ros.events import NO_PUBLISHER_EVENTS
 from robocache_ros.ros.facts import Look, Running, troubled
 from robocache_ros.ros.input import Input
+from robocache_ros.ros.latency import stages
 from robocache_ros.ros.output_verdicts import judge_output
 from robocache_ros.ros.source_verdicts import SourceFacts, deskew_of, judge_source
 from robocache_ros.ros.ticks import Growth, LineBudget, News
 from robocache_ros.ros.transform_verdicts import judge_transforms
 from robocache_ros.ros.verdicts import Level, Verdict, judge_backend, judge_clock, judge_node
+from robocache_ros.ros.worker import OutputStats
 
 HARDWARE_ID = 'robocache_ros'
-_INACTIVE = Verdict(Level.OK, 'The node is not active; messages are ignored.')
+_INACTIVE = Verdict(
+    Level.OK, 'The node is not active, so messages are ignored: see its own status.'
+)
 _LINES_A_MINUTE = 30
 # Longer than the window of the counts: one frame that lacked a source at the start is no line.
 _OUTPUT_PATIENCE = 7
 
 
+class Part(NamedTuple):
+    """One status, before it is a message."""
+
+    name: str
+    verdicts: Sequence[Verdict]  # the first one is shown
+    values: Mapping[str, object]
+    well: bool
+    told: Collection[str] = ()  # problems that the log has named already
+    patience: int = 2  # looks before the log tells a problem
+
+    @property
+    def label(self) -> str:
+        """What a line in the log begins with: 'lidar: '."""
+        return '' if self.name == 'node' else f'{self.name.split()[-1]}: '
+
+
 class Diagnostics:
-    """Looks at a node once a second, publishes what it sees, and logs what is new."""
+    """Looks at a node, publishes what it sees, and logs what is new."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -41,6 +62,7 @@ class Diagnostics:
         self._news: dict[str, News] = {}
         self._budget = LineBudget(_LINES_A_MINUTE)
         self._active_since_ns: int | None = None
+        self._levels: dict[str, Level] = {}  # as they were published last
 
     def restart(self) -> None:
         """Forget all counts: the node is being configured anew."""
@@ -51,43 +73,65 @@ class Diagnostics:
         """
         Publish the status of the node and, once it is configured, of its sources and outputs.
 
+        Called once a second; the counts that a sentence tells are those of the last calls.
+
         Args:
             state: lifecycle state.
             problem: why the last transition failed, '' if it did not.
             running: what the node consists of, None while it is not configured.
         """
-        now_ns = time.monotonic_ns()
+        parts = self._parts(state, problem, self._look(state, running), tick=True)
+        for part in parts:
+            self._tell(part)
+        self._send(parts)
+
+    def watch(self, state: str, problem: str, running: Running | None) -> None:
+        """Publish out of turn if a level has changed; called some times a second."""
+        glance = self._look(state, running, glance=True)
+        if _levels(self._parts(state, problem, glance)) != self._levels:
+            self._send(self._parts(state, problem, self._look(state, running)))
+
+    def _look(self, state: str, running: Running | None, glance: bool = False) -> Look | None:
         if state != 'active':
             self._active_since_ns = None
         elif self._active_since_ns is None:
-            self._active_since_ns = now_ns
-        look = None
-        if running is not None:
-            status = running.pipeline.status(now_ns)
-            look = Look(self._node, running, status, now_ns, self._active_since_ns)
+            self._active_since_ns = time.monotonic_ns()
+        if running is None:
+            return None
+        return Look.at(self._node, running, self._active_since_ns, glance)
+
+    def _parts(
+        self, state: str, problem: str, look: Look | None, tick: bool = False
+    ) -> list[Part]:
+        """Judge everything; `tick`: the counts as of now are those that later ones are over."""
+        if look is None:
+            return [self._node_part(state, problem, None, tick)]
+        sources = {
+            each.source.name: self._source(look, each, tick) for each in look.running.inputs
+        }
+        told = {name: list(part.verdicts) for name, part in sources.items()}
+        away = troubled(look.status, told)
+        return [
+            self._node_part(state, problem, look, tick),
+            *sources.values(),
+            *self._transforms(look, tick),
+            *(self._output(look, name, away, told, tick) for name in look.status.outputs),
+        ]
+
+    def _send(self, parts: Sequence[Part]) -> None:
+        self._levels = _levels(parts)
         array = DiagnosticArray()
         array.header.stamp = self._node.get_clock().now().to_msg()
-        array.status = [self._node_status(state, problem, look), *self._parts(look)]
+        array.status = [self._status(part) for part in parts]
         self._publisher.publish(array)
 
-    def _parts(self, look: Look | None) -> list[DiagnosticStatus]:
-        if look is None:
-            return []
-        sources, verdicts = [], {}
-        for each in look.running.inputs:
-            status, verdicts[each.source.name] = self._source(look, each)
-            sources.append(status)
-        away = troubled(look.status, verdicts)
-        outputs = [self._output(look, name, away) for name in look.status.outputs]
-        return [*sources, *self._transforms(look), *outputs]
-
-    def _node_status(self, state: str, problem: str, look: Look | None) -> DiagnosticStatus:
+    def _node_part(self, state: str, problem: str, look: Look | None, tick: bool) -> Part:
         name = self._node.get_fully_qualified_name()
         values = {'state': state, 'version': __version__}
         failing, summary, trouble = '', '', None
         if look is not None:
             running, worker = look.running, look.running.worker
-            growth = self._grow('node', look, {'errors': worker.errors})
+            growth = self._grow('node', look, {'errors': worker.errors}, tick)
             failing = worker.last_error if growth.recent['errors'] else ''
             backend = running.backend.status()
             summary = f'Active on the {backend.name} backend: {backend.reason}.'
@@ -98,8 +142,7 @@ class Diagnostics:
         verdict = judge_node(state, name, problem, failing, summary)
         if verdict.level == Level.OK and trouble is not None:
             verdict = trouble
-        self._tell('node', '', [verdict], well=verdict.level == Level.OK)
-        return self._status('node', verdict, values)
+        return Part('node', [verdict], values, well=verdict.level == Level.OK)
 
     def _judge_clock(self, look: Look) -> Verdict | None:
         reference = look.reference
@@ -111,7 +154,7 @@ class Diagnostics:
             look.behind_sec(reference) if delivers else 0.0,
         )
 
-    def _source(self, look: Look, each: Input) -> tuple[DiagnosticStatus, list[Verdict]]:
+    def _source(self, look: Look, each: Input, tick: bool) -> Part:
         name = each.source.name
         source = look.status.sources[name]
         counts = {
@@ -121,29 +164,17 @@ class Diagnostics:
             **_by_reason('dropped', source.dropped),
             **_by_reason('note', source.notes),
         }
-        facts = look.source(each, self._grow(f'source {name}', look, counts))
+        facts = look.source(each, self._grow(f'source {name}', look, counts, tick))
         verdicts = [_INACTIVE] if self._active_since_ns is None else judge_source(facts)
-        well = verdicts[0].level == Level.OK and source.state == 'ok'
-        self._tell(f'source {name}', f'{name}: ', verdicts, well, each.told)
-        values = {
-            'topic': each.topic,
-            'state': source.state,
-            'publishers': each.publishers,
-            'qos': each.qos,
-            'rate_hz': f'{facts.rate_hz:.2f}',
-            'latency_ms': f'{facts.latency_ms:.1f}',
-            'used': source.used,
-            'buffered': source.buffered,
-            'expired': source.expired,
-            **({'point_time': each.point_time} if each.point_time else {}),
-            **_agreement(source.agreement),
-            **_placement(facts),
-            **(facts.camera.values() if facts.camera else {}),
-            **counts,
-        }
-        return self._status(f'source {name}', verdicts[0], values), verdicts
+        return Part(
+            f'source {name}',
+            verdicts,
+            {} if look.glance else {**_about_source(look, each, facts), **counts},
+            well=verdicts[0].level == Level.OK and source.state == 'ok',
+            told=each.told,
+        )
 
-    def _transforms(self, look: Look) -> list[DiagnosticStatus]:
+    def _transforms(self, look: Look, tick: bool) -> list[Part]:
         transforms = look.running.inputs.transforms
         if transforms is None:
             return []
@@ -153,15 +184,21 @@ class Diagnostics:
             'errors': transforms.errors,
             **_by_reason('refused', reader.refused),
         }
-        growth = self._grow('transforms', look, counts)
+        growth = self._grow('transforms', look, counts, tick)
         verdicts = judge_transforms(look.transforms(transforms, growth))
+        values = {'rate_hz': f'{growth.rate_hz("received"):.2f}', **counts}
         well = verdicts[0].level == Level.OK and reader.received > 0
         told = [reason.key for reason in reader.refused]
-        self._tell('transforms', 'transforms: ', verdicts, well, told)
-        values = {'rate_hz': f'{growth.rate_hz("received"):.2f}', **counts}
-        return [self._status('transforms', verdicts[0], values)]
+        return [Part('transforms', verdicts, values, well, told)]
 
-    def _output(self, look: Look, name: str, away: Collection[str]) -> DiagnosticStatus:
+    def _output(
+        self,
+        look: Look,
+        name: str,
+        away: Collection[str],
+        told: Mapping[str, list[Verdict]],
+        tick: bool,
+    ) -> Part:
         output, stats = look.status.outputs[name], look.running.worker.outputs[name]
         counts = {
             'messages': stats.messages,
@@ -176,55 +213,41 @@ class Diagnostics:
             'points_used': output.points_used,
             'painted': output.painted,
         }
-        growth = self._grow(f'output {name}', look, counts | totals)
-        facts = look.output(stats.messages, growth, away)
+        growth = self._grow(f'output {name}', look, counts | totals, tick)
+        facts = look.output(stats.messages, growth, away, told)
         verdicts = [_INACTIVE] if self._active_since_ns is None else judge_output(facts)
-        well = verdicts[0].level == Level.OK and growth.recent['messages'] > 0
-        self._tell(f'output {name}', f'{name}: ', verdicts, well, patience=_OUTPUT_PATIENCE)
-        wait, compute = stats.timings()
         values = {
             'rate_hz': f'{facts.rate_hz:.2f}',
-            'wait_ms_p50': f'{wait.p50_ms:.2f}',
-            'wait_ms_p99': f'{wait.p99_ms:.2f}',
-            'compute_ms_p50': f'{compute.p50_ms:.2f}',
-            'compute_ms_p99': f'{compute.p99_ms:.2f}',
+            **_latency(look, stats),
             **counts,
             **(totals if output.painted else {}),  # of which points are `note.point_unseen`
         }
-        return self._status(f'output {name}', verdicts[0], values)
+        well = verdicts[0].level == Level.OK and growth.recent['messages'] > 0
+        return Part(f'output {name}', verdicts, values, well, patience=_OUTPUT_PATIENCE)
 
-    def _grow(self, part: str, look: Look, counts: Mapping[str, int]) -> Growth:
+    def _grow(self, part: str, look: Look, counts: Mapping[str, int], tick: bool) -> Growth:
         growth = self._growth.setdefault(part, Growth(look.running.since_ns))
-        growth.add(look.now_ns, counts)
+        (growth.add if tick else growth.see)(look.now_ns, counts)
         return growth
 
-    def _status(
-        self, part: str, verdict: Verdict, values: Mapping[str, object]
-    ) -> DiagnosticStatus:
+    def _status(self, part: Part) -> DiagnosticStatus:
+        verdict = part.verdicts[0]
         return DiagnosticStatus(
             level=bytes([verdict.level]),
-            name=f'{self._node.get_fully_qualified_name()}: {part}',
+            name=f'{self._node.get_fully_qualified_name()}: {part.name}',
             message=verdict.sentence,
             hardware_id=HARDWARE_ID,
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+            values=[KeyValue(key=key, value=str(value)) for key, value in part.values.items()],
         )
 
-    def _tell(
-        self,
-        part: str,
-        prefix: str,
-        verdicts: Collection[Verdict],
-        well: bool,
-        told: Collection[str] = (),
-        patience: int = 2,
-    ) -> None:
-        """Log what is new about one part of the node; `told`: problems the log has named."""
-        news = self._news.setdefault(part, News(patience))
-        problems = {verdict.kind: verdict for verdict in verdicts if verdict.kind}
-        for kind in news.of(problems, told):
-            self._log(problems[kind].level, prefix + problems[kind].sentence)
-        if news.is_recovery(well):
-            self._log(Level.OK, f'{prefix}fine now: {next(iter(verdicts)).sentence}')
+    def _tell(self, part: Part) -> None:
+        """Log what is new about one part of the node."""
+        news = self._news.setdefault(part.name, News(part.patience))
+        problems = {verdict.kind: verdict for verdict in part.verdicts if verdict.kind}
+        for kind in news.of(problems, part.told):
+            self._log(problems[kind].level, part.label + problems[kind].sentence)
+        if news.is_recovery(part.well):
+            self._log(Level.OK, f'{part.label}fine now: {part.verdicts[0].sentence}')
 
     def _log(self, level: Level, sentence: str) -> None:
         if not self._budget.allows(time.monotonic_ns()):
@@ -237,6 +260,46 @@ class Diagnostics:
             logger.warning(sentence)
         else:
             logger.info(sentence)
+
+
+def _levels(parts: Sequence[Part]) -> dict[str, Level]:
+    return {part.name: part.verdicts[0].level for part in parts}
+
+
+def _about_source(look: Look, each: Input, facts: SourceFacts) -> dict[str, object]:
+    """What a source is, when its messages come, and what becomes of them."""
+    source = look.status.sources[facts.name]
+    offset_ms = look.clock_offset_ms(facts.name)
+    return {
+        'topic': each.topic,
+        'state': source.state,
+        'publishers': each.publishers,
+        'qos': each.qos,
+        'rate_hz': f'{facts.rate_hz:.2f}',
+        'latency_ms': f'{facts.latency_ms:.1f}',
+        **look.beats[facts.name].values(),
+        **({} if offset_ms is None else {'clock_offset_ms': f'{offset_ms:.1f}'}),
+        'fill': f'{min(1.0, source.span_ns / each.source.history_ns):.0%}',
+        'used': source.used,
+        'buffered': source.buffered,
+        'expired': source.expired,
+        **({'point_time': each.point_time} if each.point_time else {}),
+        **_agreement(source.agreement),
+        **_placement(facts),
+        **(facts.camera.values() if facts.camera else {}),
+    }
+
+
+def _latency(look: Look, stats: OutputStats) -> dict[str, str]:
+    """How long the frames of an output took, stage by stage."""
+    if look.glance:
+        return {}
+    found = stages(stats.passages(), look.decoding_ns, look.clock_ahead_ns)
+    return {
+        key: value
+        for stage, timing in found.items()
+        for key, value in timing.values(stage).items()
+    }
 
 
 def _agreement(found: tuple[float, float] | None) -> dict[str, str]:

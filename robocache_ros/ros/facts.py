@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from rclpy.node import Node
 
@@ -17,6 +18,7 @@ from robocache_ros.ros.input import Input
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.output_verdicts import OutputFacts, Short
 from robocache_ros.ros.placement import Placement
+from robocache_ros.ros.rhythm import Beat
 from robocache_ros.ros.source_verdicts import USED_ANYWAY, SourceFacts
 from robocache_ros.ros.ticks import Growth
 from robocache_ros.ros.transform_verdicts import TransformFacts
@@ -48,6 +50,28 @@ class Look:
     status: PipelineStatus
     now_ns: int  # monotonic
     active_since_ns: int | None  # monotonic
+    clock_ahead_ns: int  # of the monotonic clock is the ROS clock
+    # Of a glance no more is asked than the level of each status, so that it costs next to nothing.
+    glance: bool = False
+    beats: Mapping[str, Beat] = field(default_factory=dict)  # by source; none at a glance
+    decoding_ns: Mapping[int, int] = field(default_factory=dict)  # see stages; none at a glance
+
+    @classmethod
+    def at(cls, node: Node, running: Running, active_since_ns: int | None, glance: bool) -> Look:
+        """Look at a node now."""
+        now_ns = time.monotonic_ns()
+        status = running.pipeline.status(now_ns)
+        clock_ahead_ns = int(node.get_clock().now().nanoseconds) - now_ns
+        look = cls(node, running, status, now_ns, active_since_ns, clock_ahead_ns, glance)
+        if glance:
+            return look
+        inputs = list(running.inputs)
+        decoding_ns: dict[int, int] = {}
+        for each in inputs:
+            if running.config.trigger in (each.source.name, 'rate'):
+                decoding_ns |= each.rhythm.decoding_ns()
+        beats = {each.source.name: each.rhythm.look(now_ns) for each in inputs}
+        return replace(look, beats=beats, decoding_ns=decoding_ns)
 
     @property
     def reference(self) -> str:
@@ -62,9 +86,26 @@ class Look:
         source = self.status.sources[name]
         if source.newest_ns is None:
             return 0.0
-        now_ns = self.node.get_clock().now().nanoseconds
-        silent_ns = self.now_ns - (source.last_arrival_ns or self.now_ns)
-        return float(now_ns - silent_ns - source.newest_ns) * 1e-9
+        arrival_ns = source.last_arrival_ns or self.now_ns
+        return float(self.clock_ahead_ns + arrival_ns - source.newest_ns) * 1e-9
+
+    def latency_ms(self, name: str) -> float:
+        """How long after its stamp a message of a source arrives, usually, by the ROS clock."""
+        beat = self.beats.get(name)
+        if beat is None or beat.lag is None:
+            return self.behind_sec(name) * 1e3
+        return beat.lag.p50_ms + self.clock_ahead_ns * 1e-6
+
+    def clock_offset_ms(self, name: str) -> float | None:
+        """
+        How far the clock of a source's stamps is ahead of that of the reference.
+
+        By the message of each that took the least time to get here; None where nobody can tell.
+        """
+        lags = [self.beats[one].least_lag_ns for one in (self.reference, name)]
+        if lags[0] is None or lags[1] is None:
+            return None
+        return (lags[0] - lags[1]) * 1e-6
 
     def source(self, each: Input, growth: Growth) -> SourceFacts:
         """Return what is known about one source."""
@@ -79,7 +120,7 @@ class Look:
             needed=each.source.required or name == config.trigger,
             publishers=each.publishers,
             other_types=each.other_types,
-            elsewhere=() if each.publishers else each.elsewhere(),
+            elsewhere=() if each.publishers or self.glance else each.elsewhere(),
             incompatible=each.incompatible,
             qos=each.qos,
             state=source.state,
@@ -90,7 +131,7 @@ class Look:
             ahead_sec=ahead_sec(source, self.status.sources[self.reference]),
             clock_jump_sec=config.clock_jump_sec,
             rate_hz=growth.rate_hz('received'),
-            latency_ms=self.behind_sec(name) * 1e3,
+            latency_ms=self.latency_ms(name),
             window_sec=growth.window_sec,
             recent=growth.recent,
             last_error=each.last_error,
@@ -118,12 +159,21 @@ class Look:
             last_error=transforms.last_error,
         )
 
-    def output(self, messages: int, growth: Growth, troubled: Collection[str]) -> OutputFacts:
+    def output(
+        self,
+        messages: int,
+        growth: Growth,
+        troubled: Collection[str],
+        told: Mapping[str, list[Verdict]],
+    ) -> OutputFacts:
         """
         Return what is known about one output.
 
-        `messages`: sent since the node was configured. `troubled`: sources that have a problem of
-        their own.
+        Args:
+            messages: sent since the node was configured.
+            growth: of its counts.
+            troubled: sources that have a problem of their own.
+            told: what is said of the sources.
         """
         recent, sources = growth.recent, self.status.sources
         lacked = [s for s in sources if recent[f'late.{s}'] or recent[f'invalid.{s}']]
@@ -131,6 +181,7 @@ class Look:
         config = self.running.config
         return OutputFacts(
             starved=starved(config.trigger, away, len(sources)),
+            cause=told[config.trigger][0].sentence if config.trigger in told else '',
             absent=tuple(source for source in lacked if source in troubled),
             short=[self._short(s, recent) for s in lacked if s not in troubled],
             reference=self.reference,

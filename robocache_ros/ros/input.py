@@ -27,6 +27,8 @@ from robocache_ros.ros.events import (
     SubscriptionEventCallbacks,
     UnsupportedEventTypeError,
 )
+from robocache_ros.ros.peers import refused_by
+from robocache_ros.ros.rhythm import Rhythm
 
 RELIABILITY = {
     'reliable': ReliabilityPolicy.RELIABLE,
@@ -82,8 +84,12 @@ class Input:
         self._point_clock = self._decode.point_clock
         self.told: set[str] = set()  # keys of the reasons that the log has named
         self._rejecting = False
+        self.rhythm = Rhythm()
         self.topic = node.resolve_topic_name(source.topic)
         self._policy = _policy(node, source, self.topic)
+        self._asked = f'{source.name}.qos'
+        if self._policy != source.qos:
+            self._asked = _override(self.topic)
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy
         # Best effort matches every publisher; `look` soon knows whether reliable does as well.
@@ -107,13 +113,14 @@ class Input:
         self.other_types = tuple(sorted({p.topic_type for p in found if p not in ours}))
         if ours and not self.publishers:
             self.published_since_ns = time.monotonic_ns()
-        if self.publishers and not ours:
-            self.incompatible = ''  # whoever that was has gone
         self.publishers = len(ours)
         if self._policy == 'auto' and ours:
             offered = {p.qos_profile.reliability for p in ours}
             all_reliable = offered == {ReliabilityPolicy.RELIABLE}
             self._subscribe(RELIABILITY['reliable' if all_reliable else 'best_effort'])
+        self.incompatible = refused_by(
+            ours, self._subscription.qos_profile, self.topic, self._asked
+        )
 
     def elsewhere(self) -> tuple[str, ...]:
         """Return other topics that somebody else publishes our type of message on."""
@@ -136,7 +143,6 @@ class Input:
             self.destroy()
             self._subscription = None  # if subscribing fails, the next look tries again
         self._reliability = reliability
-        self.incompatible = ''
         subscribe = partial(
             self._node.create_subscription,
             self._message_type,
@@ -154,11 +160,7 @@ class Input:
 
     def _events(self) -> SubscriptionEventCallbacks:
         # No more than needed, see events.py.
-        return SubscriptionEventCallbacks(
-            message_lost=self._on_lost,
-            incompatible_qos=None if self._policy == 'auto' else self._on_incompatible,
-            use_default_callbacks=False,
-        )
+        return SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
 
     def _on_message(self, message: Any) -> None:
         if not self.active:
@@ -166,6 +168,7 @@ class Input:
         arrival_ns = time.monotonic_ns()
         try:
             t_ns, sample = self._decode(message, self._stamp_of(message))
+            self.rhythm.note(arrival_ns, t_ns, time.monotonic_ns() - arrival_ns)
             self._pipeline.push(arrival_ns, self.source.name, t_ns, sample, frame_of(message))
             self._on_sample()
         except Rejected as rejected:
@@ -225,12 +228,6 @@ class Input:
         if self.active:
             self.lost += event.total_count_change
 
-    def _on_incompatible(self, event: Any) -> None:
-        self.incompatible = (
-            f'A publisher on {self.topic} does not offer what `{self.source.name}.qos: '
-            f'{self._policy}` asks for; set it to auto.'
-        )
-
 
 def _policy(node: Node, source: SourceConfig, topic: str) -> str:
     """
@@ -239,7 +236,7 @@ def _policy(node: Node, source: SourceConfig, topic: str) -> str:
     rclpy's QoSOverridingOptions would freeze the reliability of the first subscription, which
     `auto` has to change, so this one policy is read here.
     """
-    name = f'qos_overrides.{topic}.subscription.reliability'
+    name = _override(topic)
     if not node.has_parameter(name):
         about = f'Overrides {source.name}.qos: auto, reliable or best_effort.'
         node.declare_parameter(
@@ -249,6 +246,10 @@ def _policy(node: Node, source: SourceConfig, topic: str) -> str:
     if policy != 'auto' and policy not in RELIABILITY:
         raise ConfigError(f'{name} must be auto, reliable or best_effort, not {policy!r}')
     return policy
+
+
+def _override(topic: str) -> str:
+    return f'qos_overrides.{topic}.subscription.reliability'
 
 
 def message_type(source: SourceConfig) -> type:

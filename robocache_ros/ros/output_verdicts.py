@@ -35,6 +35,7 @@ class OutputFacts:
     """What is known about one output of an active node; counts are of the last seconds."""
 
     starved: str  # why there can be no frames at all, '' if there can
+    cause: str  # what is wrong with the source that is to blame for that, a sentence
     absent: tuple[str, ...]  # sources that have a problem of their own
     short: Sequence[Short]  # of the others, those that frames lacked
     reference: str  # what `delay_sec` counts from
@@ -49,7 +50,8 @@ def judge_output(facts: OutputFacts) -> list[Verdict]:
     """Return all problems of an output, most basic first, or that there is none."""
     recent = facts.recent
     if not recent['messages'] and facts.starved:
-        return [Verdict(Level.ERROR, f'Nothing to send: {facts.starved}.')]
+        cause = facts.cause or 'See the status of each source.'
+        return [Verdict(Level.ERROR, f'Nothing to send: {facts.starved}. {cause}')]
     found = _dropping(facts)
     if recent['messages'] and recent['points'] and not recent['points_used']:
         found.append(_judge_empty(recent))

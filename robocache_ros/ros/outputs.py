@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,14 +93,20 @@ class Outputs:
             self._told = backend.choice
             self._about.publish(String(data=self._schema.to_json(backend, self._made_by)))
 
-    def publish(self, frame: Frame) -> None:
-        """Encode all messages of a frame, then send them, so that no half frame leaves."""
+    def publish(self, frame: Frame) -> int:
+        """
+        Encode all messages of a frame, then send them, so that no half frame leaves.
+
+        Returns the time (monotonic, ns) between the two.
+        """
         if isinstance(frame, VoxelFrame):
             encoded = self._encode_voxels(frame)
         else:
             encoded = self._encode_features(frame)
+        encoded_ns = time.monotonic_ns()
         for publisher, message in encoded:
             publisher.publish(message)
+        return encoded_ns
 
     def _encode_voxels(self, frame: VoxelFrame) -> list[tuple[Any, Any]]:
         encoded = []

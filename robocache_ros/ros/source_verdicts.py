@@ -123,20 +123,21 @@ def _why_missing(facts: SourceFacts) -> str:
             f'set {facts.name}.topic, or take {facts.name} out of sources.'
         )
     publishers = amount(facts.publishers, 'publisher')
-    if facts.received == 0:
-        if facts.incompatible:
-            return facts.incompatible
-        if facts.publishing_sec > PATIENCE_SEC:
-            return (
-                f'{publishers} on {facts.topic}, but nothing has arrived '
-                f'(QoS {facts.qos}): the driver may be idle, or the messages may be too large for '
-                'its transport, for which config/fastdds_large_messages.xml is the cure.'
-            )
-    # What arrives and is dropped is not silence: the rule for drops names the reason.
-    if facts.state == 'silent' and not drops(facts.recent):
+    if facts.incompatible and (facts.received == 0 or facts.state == 'silent'):
+        return facts.incompatible
+    if facts.received == 0 and facts.publishing_sec > PATIENCE_SEC:
+        return (
+            f'{publishers} on {facts.topic}, but nothing has arrived '
+            f'(QoS {facts.qos}): the driver may be idle, or its messages too large for its '
+            'transport. Set FASTDDS_DEFAULT_PROFILES_FILE to '
+            'config/fastdds_large_messages.xml where they are published.'
+        )
+    # What arrives and is dropped, or is lost on the way, is not silence: other rules tell of it.
+    arrives = drops(facts.recent) or facts.recent['lost_transport']
+    if facts.state == 'silent' and not arrives:
         return (
             f'Silent for {facts.silent_sec:.1f} s: nothing arrives on {facts.topic}, although it '
-            f'has {publishers}.'
+            f'has {publishers}. Look at the driver and at what it is connected to.'
         )
     return ''
 
@@ -289,9 +290,10 @@ def _losing(facts: SourceFacts) -> Iterator[Verdict]:
     lost = facts.recent['lost_transport']
     if lost:
         yield Verdict(
-            Level.WARN,
+            Level.ERROR if facts.needed and facts.state == 'silent' else Level.WARN,
             f'{amount(lost, "message")} lost on the way in the last '
-            f'{facts.window_sec:.0f} s: raise {facts.name}.depth, or use '
-            'config/fastdds_large_messages.xml where they are published.',
+            f'{facts.window_sec:.0f} s: raise {facts.name}.depth, or set '
+            'FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds_large_messages.xml where they are '
+            'published.',
             'lost_transport',
         )

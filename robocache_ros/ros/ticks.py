@@ -26,6 +26,10 @@ class Growth:
     def add(self, now_ns: int, counts: Mapping[str, int]) -> None:
         """Note the counts as of now, and how they have grown within the window."""
         self._ticks.append((now_ns, counts))
+        self.see(now_ns, counts)
+
+    def see(self, now_ns: int, counts: Mapping[str, int]) -> None:
+        """See how the counts have grown by now, between two ticks."""
         first_ns, first = self._ticks[0]
         self.window_sec = (now_ns - first_ns) * 1e-9
         self.recent = Counter({key: n - first.get(key, 0) for key, n in counts.items()})

@@ -9,18 +9,18 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
 
+from robocache_ros.ros.latency import Passage
 from robocache_ros.samples import Frame, VoxelFrame
 
 _log = logging.getLogger(__name__)
 
 # Frames whose timing is kept per output: 25 s at 10 Hz, so that a p99 means something.
-_TIMINGS_KEPT = 256
+_PASSAGES_KEPT = 256
 # After an error in a computation: long enough that a pipeline which fails for ever costs little,
 # short enough that the next frame of a 10 Hz trigger is not late.
 _PAUSE_AFTER_ERROR_SEC = 0.02
@@ -36,44 +36,27 @@ class Advances(Protocol):
         """Say when to call advance although nothing arrives; None while no frame waits."""
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Percentiles of the last frames, in milliseconds; 0 before the first one."""
-
-    p50_ms: float
-    p99_ms: float
-
-    @classmethod
-    def of(cls, durations_ns: Iterable[int]) -> Timing:
-        """Summarise durations in nanoseconds."""
-        ordered = sorted(durations_ns) or [0]
-        last = len(ordered) - 1
-        return cls(*(ordered[round(q * last)] * 1e-6 for q in (0.50, 0.99)))
-
-
 class OutputStats:
     """What has become of one output; written by the worker, read by diagnostics."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wait_ns: deque[int] = deque(maxlen=_TIMINGS_KEPT)
-        self._compute_ns: deque[int] = deque(maxlen=_TIMINGS_KEPT)
+        self._passages: deque[Passage] = deque(maxlen=_PASSAGES_KEPT)
         self.messages = 0
         self.partial = 0
 
-    def add(self, frame: Frame, done_ns: int) -> None:
-        """Count a frame whose publication ended at `done_ns`."""
+    def add(self, frame: Frame, computed_ns: int, encoded_ns: int, sent_ns: int) -> None:
+        """Count a frame that was computed, encoded and sent by these times."""
         with self._lock:
             self.messages += 1
             self.partial += not frame.complete
-            # The two add up to all the time between the trigger's arrival and publication.
-            self._wait_ns.append(frame.ready_ns - frame.arrival_ns)
-            self._compute_ns.append(done_ns - frame.ready_ns)
+            times = (frame.arrival_ns, frame.ready_ns, computed_ns, encoded_ns, sent_ns)
+            self._passages.append(Passage(frame.t_ref_ns, *times))
 
-    def timings(self) -> tuple[Timing, Timing]:
-        """Return how long the last frames waited for data, and how long they then took."""
+    def passages(self) -> list[Passage]:
+        """Return how the last frames went through."""
         with self._lock:
-            return Timing.of(self._wait_ns), Timing.of(self._compute_ns)
+            return list(self._passages)
 
 
 class Worker:
@@ -87,7 +70,7 @@ class Worker:
     def __init__(
         self,
         pipeline: Advances,
-        publish: Callable[[Frame], None],
+        publish: Callable[[Frame], int],
         on_error: Callable[[str, str], None],
         name: str = 'worker',
     ) -> None:
@@ -96,7 +79,8 @@ class Worker:
 
         Args:
             pipeline: what is advanced.
-            publish: takes each frame, in the worker's thread.
+            publish: takes each frame, in the worker's thread; returns when (monotonic) it was
+                encoded, which is before it was sent.
             on_error: takes one line and a traceback, in the worker's thread.
             name: of the thread.
         """
@@ -179,9 +163,10 @@ class Worker:
             frame = next(self._pipeline.advance(time.monotonic_ns()), None)
             if frame is None:
                 return
-            self._publish(frame)
+            computed_ns = time.monotonic_ns()
+            encoded_ns = self._publish(frame)
             kind = 'voxels' if isinstance(frame, VoxelFrame) else 'features'
-            self.outputs[kind].add(frame, time.monotonic_ns())
+            self.outputs[kind].add(frame, computed_ns, encoded_ns, time.monotonic_ns())
 
     def _failed(self, error: Exception) -> None:
         if self._stopping:  # publishers vanish below us when the context is shut down

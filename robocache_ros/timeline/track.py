@@ -40,12 +40,10 @@ class Snapshot:
 
     def __init__(self, payload: CloudView | Picture) -> None:
         self.payload: CloudView | Picture | None = payload
-        self.vector: Vector | None = None
-        self.settled = False  # whether the vector stays: not where it was not known how it moved
-        self.moved_by: Mapping[str, tuple[int, ...]] = {}  # samples that told that for the vector
         self.voxels: SparseVoxels | None = None
         self.voxels_at = b''  # where the cloud was placed then, see assembly.place_of
         self.painted_by: tuple[object, ...] = ()  # and what painted it
+        self.forget_features()
         self.encoding: FloatArray | None = None  # of an image, once its encoder has put it out
         self.encoding_due = False  # while the encoder has the image
 
@@ -54,6 +52,12 @@ class Snapshot:
         """Whether the features are known or can be computed."""
         known = self.vector is not None or self.encoding is not None
         return known or self.payload is not None
+
+    def forget_features(self) -> None:
+        """Have nothing but the payload: what is released has no features then."""
+        self.vector: Vector | None = None
+        self.settled = False  # whether the vector stays: not where it was not known how it moved
+        self.moved_by: Mapping[str, tuple[int, ...]] = {}  # samples that told that for the vector
 
     def release(self) -> None:
         """Give the bytes back; the features, if they are known, stay."""
@@ -85,6 +89,7 @@ class SourceStatus:
     # Of deskewed clouds, and of the same ones without their motion; see agreement.py.
     agreement: tuple[float, float] | None
     state: str  # unheard, ok, silent or other_epoch
+    span_ns: int = 0  # from the oldest to the newest sample in the ring buffer
 
 
 class Track:
@@ -123,6 +128,24 @@ class Track:
         self._period_ns: int | None = None
         # Second of arrival -> longest lag in it: of a fast source, _arrivals hold no second.
         self._lags: deque[tuple[int, int]] = deque(maxlen=_LAG_SECONDS)
+
+    def use(
+        self,
+        config: SourceConfig,
+        groups: tuple[FeatureGroup, ...],
+        patience_ns: int,
+        features_hold: bool,
+    ) -> None:
+        """
+        Go on with a changed configuration; what is stored stays.
+
+        What was computed of it does not, of features only where they still hold.
+        """
+        self.config, self.groups, self._patience_ns = config, groups, patience_ns
+        for snapshot in () if self.is_vector else self.ring.column(0):
+            snapshot.voxels = None
+            if not features_hold:
+                snapshot.forget_features()
 
     @property
     def heard(self) -> bool:
@@ -217,4 +240,5 @@ class Track:
             fields=self.fields,
             agreement=self.agreement,
             state=state,
+            span_ns=int(self.ring.times[-1] - self.ring.times[0]) if len(self.ring) else 0,
         )

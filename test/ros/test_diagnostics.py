@@ -124,7 +124,8 @@ def test_a_source_that_fell_silent_tells_for_how_long():
     verdict = judged(HEALTHY, state='silent', silent_sec=3.21)
     assert verdict.kind == 'missing'
     assert verdict.sentence == (
-        'Silent for 3.2 s: nothing arrives on /lidar/points, although it has 1 publisher.'
+        'Silent for 3.2 s: nothing arrives on /lidar/points, although it has 1 publisher. Look '
+        'at the driver and at what it is connected to.'
     )
 
 
@@ -365,6 +366,7 @@ def test_a_bug_comes_before_everything_else():
 
 FLOWING = OutputFacts(
     starved='',
+    cause='',
     absent=(),
     short=(),
     reference='lidar',
@@ -382,7 +384,13 @@ def test_a_healthy_output_tells_its_rate():
 
 def test_an_output_without_anything_to_send_is_an_error():
     facts = replace(FLOWING, starved='no source delivers', recent=Counter())
-    assert judge_output(facts) == (Level.ERROR, 'Nothing to send: no source delivers.', '')
+    assert judge_output(facts) == (
+        Level.ERROR,
+        'Nothing to send: no source delivers. See the status of each source.',
+        '',
+    )
+    told = judge_output(replace(facts, cause='No publisher of it.')).sentence
+    assert told == 'Nothing to send: no source delivers. No publisher of it.'
 
 
 def test_frames_need_their_trigger_or_with_a_rate_at_least_one_source():

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from robocache_ros.ros import worker as worker_module
-from robocache_ros.ros.worker import Timing, Worker, flushes_denormals
+from robocache_ros.ros.latency import Passage, Timing, stages
+from robocache_ros.ros.worker import Worker, flushes_denormals
 from robocache_ros.samples import FeatureFrame, VoxelFrame
 
 DEADLINE_SEC = 5
@@ -56,11 +57,17 @@ class Harness:
     def __init__(self, pipeline, publish=None):
         self.published = []
         self.complaints = []
+        self._take = publish or self.published.append
         self.worker = Worker(
             pipeline,
-            publish or self.published.append,
+            self._publish,
             lambda line, trace: self.complaints.append((line, trace)),
         )
+
+    def _publish(self, frame):
+        encoded_ns = time.monotonic_ns()
+        self._take(frame)
+        return encoded_ns
 
     def __enter__(self):
         self.worker.start()
@@ -214,21 +221,36 @@ def test_outputs_are_counted_apart_with_their_partial_frames(wait_until):
     assert (features.messages, features.partial) == (2, 1)
 
 
-def test_wait_and_compute_add_up_to_the_time_from_arrival_to_publication(wait_until):
+def test_every_stage_of_a_frame_is_timed_and_all_of_them_add_up(wait_until):
     now_ns = time.monotonic_ns()
     frame = voxel_frame(arrival_ns=now_ns - 7_000_000, ready_ns=now_ns - 2_000_000)
     with Harness(Scripted(frame)) as it:
         wait_until(lambda: it.worker.outputs['voxels'].messages, DEADLINE_SEC, 'the frame')
-    wait, compute = it.worker.outputs['voxels'].timings()
-    assert wait.p50_ms == wait.p99_ms == 5.0
-    assert compute.p50_ms >= 2.0
+    (passage,) = it.worker.outputs['voxels'].passages()
+    assert passage[:3] == (frame.t_ref_ns, frame.arrival_ns, frame.ready_ns)
+    assert now_ns <= passage.computed_ns <= passage.encoded_ns <= passage.sent_ns
+    found = stages([passage], {frame.arrival_ns: 1_000_000}, clock_ahead_ns=0)
+    assert (found['decode'].p50_ms, found['wait'].p50_ms) == (1.0, 4.0)
+    total = found.pop('total')
+    assert 'transport' not in found  # the stamp is of another time than the clock
+    assert sum(stage.p50_ms for stage in found.values()) == pytest.approx(total.p50_ms)
+
+
+def test_stages_by_hand():
+    ms = 1_000_000
+    way = Passage(100 * ms, 1 * ms, 3 * ms, 8 * ms, 9 * ms, 9 * ms)
+    found = stages([way], {}, clock_ahead_ns=104 * ms)
+    assert list(found) == ['transport', 'wait', 'compute', 'encode', 'publish', 'total']
+    assert [stage.p95_ms for stage in found.values()] == [5.0, 2.0, 5.0, 1.0, 0.0, 8.0]
+    assert stages([], {}, clock_ahead_ns=0) == {}
 
 
 def test_timing_percentiles_by_hand():
     timing = Timing.of(n * 1_000_000 for n in range(100, -1, -1))  # 0..100 ms, unordered
     assert timing.p50_ms == pytest.approx(50.0)
+    assert timing.p95_ms == pytest.approx(95.0)
     assert timing.p99_ms == pytest.approx(99.0)
-    assert Timing.of([]) == Timing(0.0, 0.0)
+    assert Timing.of([]) is None
 
 
 @pytest.mark.parametrize('flushes', [False, True])
