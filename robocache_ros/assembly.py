@@ -18,7 +18,7 @@ from robocache_ros.cloud_features import cloud_features
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.compressed import Picture
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
-from robocache_ros.grid import Channel, SparseVoxels
+from robocache_ros.grid import Channel, SparseVoxels, VoxelSpec
 from robocache_ros.motion_sources import Moment
 from robocache_ros.painting import Sight, Trouble
 from robocache_ros.reasons import Reason, Rejected
@@ -85,18 +85,38 @@ class Selection(NamedTuple):
 Notes = dict[str, Counter[Reason]]
 
 
+def stale_features(before: Config, after: Config) -> set[str]:
+    """Return the clouds whose features, computed with one configuration, are not of another."""
+    return {
+        old.name
+        for old, new in zip(before.cloud_sources(), after.cloud_sources(), strict=True)
+        if _shapes(before, old) != _shapes(after, new)
+    }
+
+
+def _shapes(config: Config, cloud: CloudSource) -> tuple[object, ...]:
+    """Return what the features of a cloud are made by."""
+    deskew = config.deskew
+    gaps = [s.max_gap_ns for s in config.sources if s.name in (deskew.imu, deskew.odometry)]
+    return _count_spec(config), cloud.occupancy_shape, gaps
+
+
+def _count_spec(config: Config) -> VoxelSpec:
+    """Features need the occupied cells and their counts, whatever channels are published."""
+    return replace(config.voxel_spec, channels=(Channel.parse('count'),))
+
+
 class Assembler:
     """Computes both halves of a frame on one backend."""
 
     def __init__(self, config: Config, schema: Schema, backend: Backend) -> None:
-        self._config = config
-        self._schema = schema
+        self.config = config
+        self.schema = schema
         self._places = _places(schema)
         self._backend = backend
         self._spec = config.voxel_spec
         self._measured = [name for name in self._spec.fields if name not in config.painted]
-        # Features need the occupied cells and their counts, whatever channels are published.
-        self._count_spec = replace(self._spec, channels=(Channel.parse('count'),))
+        self._count_spec = _count_spec(config)
         features = config.features
         back = range(features.targets - 1, -1, -1)
         self._offsets_ns = np.array(
@@ -111,7 +131,7 @@ class Assembler:
     def with_constants(self, cloud: CloudView, lag_ns: int) -> CloudView:
         """Give a cloud, measured `lag_ns` before a frame, what channels may ask about that."""
         lag = lag_ns / 1e9
-        known = {'time_lag': lag, 'recency': 2.0 ** (-lag / self._config.voxels.decay_sec)}
+        known = {'time_lag': lag, 'recency': 2.0 ** (-lag / self.config.voxels.decay_sec)}
         asked = {name: value for name, value in known.items() if name in self._spec.fields}
         return replace(cloud, constants=asked) if asked else cloud
 
@@ -131,13 +151,13 @@ class Assembler:
         if not usable:
             return None, notes
         voxels, seen_by = self._voxels_of(usable, notes)
-        dtype = self._config.voxels.dense
+        dtype = self.config.voxels.dense
         used: dict[str, tuple[int, ...]] = dict(selection.moment.used)
         for pick in reversed(usable):
             used[pick.source] = (*used.get(pick.source, ()), pick.t_ns)
         for camera, times in seen_by.items():
             used[camera] = tuple(sorted(times))
-        sources = [source.name for source in self._config.voxel_sources()]
+        sources = [source.name for source in self.config.voxel_sources()]
         missing = tuple(name for name in sources if name not in used)
         troubled = any(pick.notes or any(pick.trouble.values()) for pick in selection.picks)
         frame = VoxelFrame(
@@ -158,7 +178,7 @@ class Assembler:
         """Resample every source at the target times, into one table."""
         ready, windows = selection.ready, selection.windows
         targets = self.targets_ns(ready.t_ref_ns)
-        table = _Table(len(targets), self._schema)
+        table = _Table(len(targets), self.schema)
         notes = {window.source.name: self._prepare(window) for window in windows}
         used = {window.source.name: self._fill(table, window, targets) for window in windows}
         _add_moved_by(used, windows)
@@ -230,7 +250,7 @@ class Assembler:
 
     def _prepare(self, window: Window) -> Counter[Reason]:
         """Compute the features of clouds and images that have none yet; returns the notes."""
-        fills = window.source in self._config.voxel_sources()
+        fills = window.source in self.config.voxel_sources()
         notes = Counter({} if fills else window.trouble)  # else it is noted with the grid
         if isinstance(window.samples, Vector):
             return notes

@@ -74,7 +74,7 @@ class Painter:
         self._timeline = timeline
         self._placer = placer
         self.tracks = [timeline.tracks[camera.name] for camera in config.cameras()]
-        self._asked = set(config.voxel_spec.fields)
+        self.use(config)
         self._told: dict[str, Camera] = {}
         for source in config.cameras():
             if source.calibration:
@@ -84,6 +84,10 @@ class Painter:
                     )
                 except (OSError, ValueError) as error:
                     raise ConfigError(f'{source.name}.calibration: {error}') from error
+
+    def use(self, config: Config) -> None:
+        """Paint what the channels of a changed configuration ask for."""
+        self._asked = set(config.voxel_spec.fields)
 
     def tell(self, source: str, camera: Camera) -> None:
         """Take the calibration of a camera, for all frames from now on."""

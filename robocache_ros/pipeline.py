@@ -11,12 +11,12 @@ from functools import partial
 
 import numpy as np
 
-from robocache_ros.assembly import Assembler, Notes, Selection
+from robocache_ros.assembly import Assembler, Notes, Selection, stale_features
 from robocache_ros.backends import Backend
 from robocache_ros.codec.camera import Camera
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.compressed import Picture, decoder_identity
-from robocache_ros.config import CompressedImageSource, Config, ImageSource
+from robocache_ros.config import CompressedImageSource, Config, ImageSource, check_change
 from robocache_ros.encoding import EncoderStatus, Encodes, open_encoders
 from robocache_ros.motion.pose import Pose
 from robocache_ros.motion_sources import MotionSources
@@ -70,19 +70,22 @@ class Pipeline:
         backend: Backend,
         max_backlog: int | None = 3,
         encoders: Mapping[str, Encodes] | None = None,
+        on_change: Callable[[], None] = lambda: None,
     ) -> None:
         """
         Prepare everything that can be known before the first sample.
 
         With `max_backlog` frames ready at once, all but the newest are dropped; None keeps all,
         for replays that need not keep up with anything. `encoders` of image sources by name; by
-        default those of the configuration, which encode every image while it is pushed. Raises
-        ConfigError where a file that the configuration names can not be used.
+        default those of the configuration, which encode every image while it is pushed.
+        `on_change` is called, in the thread of `advance`, when a `reconfigure` has taken effect.
+        Raises ConfigError where a file that the configuration names can not be used.
         """
-        self.config = config
-        self.schema = Schema.from_config(config)
         self._lock = threading.Lock()
-        self._assembler = Assembler(config, self.schema, backend)
+        self._backend = backend
+        self._assembler = Assembler(config, Schema.from_config(config), backend)
+        self._staged: Assembler | None = None  # of the configuration to come
+        self._on_change = on_change
         self._timeline = Timeline(config)
         self._trigger = make_trigger(config, self._timeline)
         tracks = self._timeline.tracks
@@ -93,9 +96,7 @@ class Pipeline:
         self._placer = Placer(config, self._frames)
         self._painter = Painter(config, self._timeline, self._placer)
         self._encoders = open_encoders(config, live=False) if encoders is None else encoders
-        self._selector = Selector(
-            config, self._timeline, self._motion, self._placer, self._painter, self._assembler
-        )
+        self._selector = self._new_selector()
         self._watch = SweepWatch(config, self._timeline, self._motion, self._placer)
         heard = [*self._voxel_tracks, *self._motion.tracks, *self._painter.tracks]
         self._voxels = self._aligner('voxels', heard, self._voxel_tracks, max_backlog)
@@ -104,11 +105,22 @@ class Pipeline:
             'features', list(tracks.values()), cloud_tracks, max_backlog
         )
         self._aligners = [self._voxels, self._features] if self._voxel_tracks else [self._features]
-        self._compute: dict[str, Callable[[Selection], tuple[Frame | None, Notes]]] = {
-            'voxels': self._assembler.voxel_frame,
-            'features': self._assembler.feature_frame,
-        }
         self._advanced_ns = 0
+
+    @property
+    def config(self) -> Config:
+        """What frames are computed with."""
+        return self._assembler.config
+
+    @property
+    def schema(self) -> Schema:
+        """What the numbers of the frames mean."""
+        return self._assembler.schema
+
+    def _new_selector(self) -> Selector:
+        return Selector(
+            self.config, self._timeline, self._motion, self._placer, self._painter, self._assembler
+        )
 
     def _aligner(
         self, name: str, tracks: Sequence[Track], clouds: Sequence[Track], max_backlog: int | None
@@ -222,6 +234,27 @@ class Pipeline:
             if self._timeline.epoch != epoch:
                 self._begin_epoch()
 
+    def reconfigure(self, config: Config) -> None:
+        """
+        Go on with another configuration, of which only parameters that are not read-only differ.
+
+        From any thread. It takes effect between two frames in `advance`, once both outputs have
+        gone equally far, so that the halves of a frame agree. Nothing stored or waiting is lost.
+        Another call before that replaces it. Raises ConfigError, and then nothing changes.
+        """
+        check_change(self.config, config)
+        staged = Assembler(config, self.schema.changed(config), self._backend)
+        with self._lock:
+            self._staged = staged
+
+    def apply_change(self) -> bool:
+        """Let `reconfigure` take effect now, if it can; for where nobody is in `advance`."""
+        with self._lock:
+            changed = self._change()
+        if changed:
+            self._on_change()
+        return changed
+
     def advance(self, now_ns: int) -> Iterator[Frame]:
         """Yield every frame that can be made by now, in the order of its time."""
         self._advanced_ns = now_ns
@@ -235,7 +268,10 @@ class Pipeline:
     def next_deadline_ns(self) -> int | None:
         """Return when to call `advance` again although nothing arrives; None for never."""
         with self._lock:
-            deadlines = [aligner.deadline_ns(self._advanced_ns) for aligner in self._aligners]
+            due = self._due_aligners()
+            if not due:
+                return self._advanced_ns
+            deadlines = [aligner.deadline_ns(self._advanced_ns) for aligner in due]
         return min((time_ns for time_ns in deadlines if time_ns is not None), default=None)
 
     def status(self, now_ns: int) -> PipelineStatus:
@@ -253,6 +289,7 @@ class Pipeline:
     def _next_frame(self, now_ns: int) -> Frame | None:
         """Choose samples under the lock, compute without it, then settle the accounts."""
         while True:
+            self.apply_change()
             with self._lock:
                 aligner, ready = self._next_ready(now_ns)
             if ready is None:
@@ -261,7 +298,7 @@ class Pipeline:
                 with self._lock:
                     selection = self._select(aligner, ready, now_ns)
                     aligner.frame_id = selection.frame_id
-                frame, notes = self._compute[aligner.name](selection)
+                frame, notes = self._compute(aligner, selection)
             except Exception:
                 with self._lock:
                     aligner.lose(ready.t_ref_ns, Reason.FRAME_ERROR, Reason.COMPUTE_ERROR)
@@ -273,11 +310,37 @@ class Pipeline:
 
     def _next_ready(self, now_ns: int) -> tuple[Aligner, Ready | None]:
         """Ask the output that is further behind first, so that neither starves the other."""
-        for aligner in sorted(self._aligners, key=Aligner.head_ns):
+        for aligner in sorted(self._due_aligners(), key=Aligner.head_ns):
             ready = aligner.next(now_ns)
             if ready is not None:
                 return aligner, ready
         return self._features, None
+
+    def _due_aligners(self) -> list[Aligner]:
+        """Return the outputs that may go on; before a change, only one behind the other."""
+        if self._staged is None:
+            return self._aligners
+        gone = [aligner.last_ns for aligner in self._aligners if aligner.last_ns is not None]
+        return [aligner for aligner in self._aligners if gone and aligner.head_ns() <= max(gone)]
+
+    def _change(self) -> bool:
+        """Put what is staged into effect, unless half a frame is yet to be made."""
+        if self._staged is None or self._due_aligners():
+            return False
+        before, self._assembler, self._staged = self.config, self._staged, None
+        self._timeline.use(self.config, stale_features(before, self.config))
+        self._trigger.use(self.config)
+        for aligner in (self._voxels, self._features):
+            aligner.use(self.config)
+        self._frames.use(self.config)
+        self._painter.use(self.config)
+        self._selector = self._new_selector()
+        return True  # all else depends on parameters that are read-only
+
+    def _compute(self, aligner: Aligner, selection: Selection) -> tuple[Frame | None, Notes]:
+        if aligner is self._voxels:
+            return self._assembler.voxel_frame(selection)
+        return self._assembler.feature_frame(selection)
 
     def _to_encode(self, source: str, accepted: Sequence[Arrival]) -> list[Snapshot]:
         """Return those images, which have just become samples, that an encoder gets."""

@@ -22,8 +22,7 @@ class RobotFrames:
     """
 
     def __init__(self, config: Config) -> None:
-        longest_sec = max(source.history_sec for source in config.sources)
-        self.tree = Frames(max(_TOLD_SEC, longest_sec + config.timeout_sec))
+        self.tree = Frames(_memory_sec(config))
         self._base = config.base_frame
         self._own: dict[str, str] = {}  # by source
         for source in config.sources:
@@ -32,6 +31,10 @@ class RobotFrames:
                 own = self._own[source.name] = f'({source.name})'
                 self.tree.add_static(config.base_frame, own, Pose.of(extrinsic))
         self._given = set(self._own.values())  # frames whose place the configuration tells
+
+    def use(self, config: Config) -> None:
+        """Remember /tf for as long as a changed configuration needs it."""
+        self.tree.remember(_memory_sec(config))
 
     def of(self, source: str, frame_id: str) -> str:
         """Return the frame that a source is in, which says it is in `frame_id`."""
@@ -71,3 +74,8 @@ class RobotFrames:
             if frame == parent.removeprefix('/') or self.tree.is_below(parent, frame):
                 self.tree.forget(frame)
                 self._given.discard(frame)
+
+
+def _memory_sec(config: Config) -> float:
+    longest_sec = max(source.history_sec for source in config.sources)
+    return max(_TOLD_SEC, longest_sec + config.timeout_sec)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,11 @@ class Schema:
                     f'called {group.name}: rename one of them'
                 )
         return cls(config, groups, dict(_digests(config)))
+
+    def changed(self, config: Config) -> Schema:
+        """Return that of the same sources and files, of which other parameters have changed."""
+        groups = tuple(group for source in config.sources for group in groups_of(source))
+        return replace(self, config=config, groups=groups)
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:

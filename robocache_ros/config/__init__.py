@@ -21,6 +21,7 @@ from robocache_ros.config.kinds import (
     JointStateSource,
     OdometrySource,
 )
+from robocache_ros.config.live import check_change, why_fixed
 from robocache_ros.config.outputs import FeatureConfig, VoxelConfig
 from robocache_ros.config.parameters import ConfigError
 from robocache_ros.config.source import SourceConfig
@@ -43,6 +44,8 @@ __all__ = [
     'OdometrySource',
     'SourceConfig',
     'VoxelConfig',
+    'check_change',
     'parameters_of',
     'source_types',
+    'why_fixed',
 ]

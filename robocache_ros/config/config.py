@@ -75,15 +75,22 @@ class Config:
         unit='Hz',
         low=0.01,
         high=1000.0,
+        read_only=False,
     )
     timeout_sec: float = parameter(
-        0.1, 'How long a frame waits for the sources it needs.', unit='s', low=0.0, high=60.0
+        0.1,
+        'How long a frame waits for the sources it needs.',
+        unit='s',
+        low=0.0,
+        high=60.0,
+        read_only=False,
     )
     on_timeout: str = parameter(
         'partial',
         'What happens to a frame after that: `partial`, it is sent as it is, marked; `skip`, '
         'it is dropped and counted.',
         choices=('partial', 'skip'),
+        read_only=False,
     )
     clock_jump_sec: float = parameter(
         1.0,
@@ -201,6 +208,11 @@ class Config:
     def painted(self) -> frozenset[str]:
         """Point fields that cameras paint."""
         return frozenset(name for camera in self.cameras() for name in camera.painted)
+
+    @property
+    def timeout_ns(self) -> int:
+        """`timeout_sec` in nanoseconds."""
+        return round(self.timeout_sec * 1e9)
 
     @property
     def frame(self) -> str:

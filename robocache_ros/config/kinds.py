@@ -80,6 +80,7 @@ class CloudSource(SourceConfig):
         size=3,
         low=1,
         high=1024,
+        read_only=False,
     )
     input_origin: tuple[float, float, float] = parameter(
         (0.0, 0.0, 0.0),
@@ -171,6 +172,7 @@ class ImageSource(SourceConfig):
         unit='degrees',
         low=0.0,
         high=20.0,
+        read_only=False,
     )
     occlusion_clearance: float = parameter(
         0.5,
@@ -178,6 +180,7 @@ class ImageSource(SourceConfig):
         unit='m',
         low=0.01,
         high=100.0,
+        read_only=False,
     )
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
 

@@ -32,6 +32,7 @@ class VoxelConfig:
         unit='m',
         low=0.0001,
         high=10000.0,
+        read_only=False,
     )
     point_cloud_range: tuple[float, float, float, float, float, float] = parameter(
         (-51.2, -51.2, -5.0, 51.2, 51.2, 3.0),
@@ -40,12 +41,14 @@ class VoxelConfig:
         size=6,
         low=-1e6,
         high=1e6,
+        read_only=False,
     )
     channels: tuple[str, ...] = parameter(
         ('count', 'mean_intensity'),
         'Values per voxel: `count`, `occupancy`, `centroid`, and `mean_F`, `min_F`, `max_F`, '
         '`sum_F` for any point field F.',
         form='a list out of count, occupancy, centroid, mean_F, min_F, max_F, sum_F',
+        read_only=False,
     )
     sources: tuple[str, ...] = parameter(
         (EVERY,),
@@ -58,6 +61,7 @@ class VoxelConfig:
         unit='points',
         low=1,
         high=MAX_POINTS,
+        read_only=False,
     )
     max_voxels: int = parameter(
         200000,
@@ -65,6 +69,7 @@ class VoxelConfig:
         unit='voxels',
         low=1,
         high=MAX_POINTS,
+        read_only=False,
     )
     max_points_per_voxel: int = parameter(
         0,
@@ -73,9 +78,14 @@ class VoxelConfig:
         unit='points',
         low=0,
         high=MAX_CAP,
+        read_only=False,
     )
     seed: int = parameter(
-        0, 'Decides which points `voxels.max_points_per_voxel` keeps.', low=0, high=MAX_SEED
+        0,
+        'Decides which points `voxels.max_points_per_voxel` keeps.',
+        low=0,
+        high=MAX_SEED,
+        read_only=False,
     )
     sweeps: int = parameter(
         1,
@@ -84,6 +94,7 @@ class VoxelConfig:
         unit='clouds',
         low=1,
         high=64,
+        read_only=False,
     )
     decay_sec: float = parameter(
         1.0,
@@ -92,11 +103,13 @@ class VoxelConfig:
         unit='s',
         low=0.001,
         high=3600.0,
+        read_only=False,
     )
     dense: str = parameter(
         'none',
         'Also send the dense grid on `~/voxels/dense`, with values of this type.',
         choices=('none', 'float32', 'uint8'),
+        read_only=False,
     )
 
     def __post_init__(self) -> None:
@@ -150,13 +163,15 @@ class FeatureConfig:
         unit='rows',
         low=1,
         high=10000,
+        read_only=False,
     )
     target_rate_hz: float = parameter(
-        50.0, 'Rate of these times.', unit='Hz', low=0.01, high=100000.0
+        50.0, 'Rate of these times.', unit='Hz', low=0.01, high=100000.0, read_only=False
     )
     named: bool = parameter(
         False,
         'Also send the newest row with its names, as a JointState, on `~/features/named`.',
+        read_only=False,
     )
 
     def __post_init__(self) -> None:

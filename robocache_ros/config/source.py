@@ -46,6 +46,7 @@ def wait_parameter(default: str) -> Any:
         '`newest`, nothing, the newest sample at or before it is used.',
         choices=('until_t_ref', 'newest'),
         default_text='`newest` for clouds, images and what is slow, else `until_t_ref`',
+        read_only=False,
     )
 
 
@@ -134,6 +135,7 @@ class SourceConfig:
         unit='s',
         low=0.0001,
         high=600.0,
+        read_only=False,
     )
     time_offset_sec: float = parameter(
         0.0,
@@ -147,6 +149,7 @@ class SourceConfig:
         False,
         'Whether a frame without anything valid of this source is dropped and counted.',
         default_text='true for the trigger, else false',
+        read_only=False,
     )
     wait: str = wait_parameter('newest')
 

@@ -65,6 +65,10 @@ class Frames:
             self._forget_silent(int(t_ns))
         self._edge(parent, child, static=False).insert(int(t_ns), numbers, self._history_ns)
 
+    def remember(self, history_sec: float) -> None:
+        """Keep what moves for another time from now on."""
+        self._history_ns = round(history_sec * 1e9)
+
     def clear(self) -> None:
         """Forget what moves, for when a clock jumped; what is fixed is told only once."""
         self._keep([edge for edge in self._edges.values() if edge.static])

@@ -81,8 +81,7 @@ class Aligner:
         self.invalid: Counter[str] = Counter()
         self._timeline = timeline
         self._trigger = timeline.tracks.get(config.trigger)
-        self._timeout_ns = round(config.timeout_sec * 1e9)
-        self._skip_partial = config.on_timeout == 'skip'
+        self.use(config)
         self._jump_ns = round(config.clock_jump_sec * 1e9)
         self._max_backlog = max_backlog
         self._until_ns = until_ns
@@ -90,6 +89,11 @@ class Aligner:
         self._backlog = 0  # frames that were ready when the last one left
         self._pending: list[Pending] = []
         self.last_ns: int | None = None  # t_ref of the last frame that left
+
+    def use(self, config: Config) -> None:
+        """Let frames wait as a configuration says, also those that wait already."""
+        self._timeout_ns = config.timeout_ns
+        self._skip_partial = config.on_timeout == 'skip'
 
     def add(self, pending: Pending) -> None:
         """Queue a frame, unless a newer one has already gone out."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 
 from robocache_ros.config import Config
 from robocache_ros.reasons import Reason
@@ -30,9 +31,8 @@ class Timeline:
 
     def __init__(self, config: Config) -> None:
         jump_ns = round(config.clock_jump_sec * 1e9)
-        timeout_ns = round(config.timeout_sec * 1e9)
         self.tracks = {
-            source.name: Track(source, groups_of(source), jump_ns, timeout_ns)
+            source.name: Track(source, groups_of(source), jump_ns, config.timeout_ns)
             for source in config.sources
         }
         self.voxel_tracks = [self.tracks[source.name] for source in config.voxel_sources()]
@@ -42,6 +42,13 @@ class Timeline:
         self._jump_ns = jump_ns
         self._trigger = self.tracks.get(config.trigger)
         self._clock_ns: int | None = None  # where the ROS clock jumped to
+
+    def use(self, config: Config, stale: Collection[str]) -> None:
+        """Go on with a changed configuration; the features of `stale` sources do not hold."""
+        for source in config.sources:
+            self.tracks[source.name].use(
+                source, groups_of(source), config.timeout_ns, source.name not in stale
+            )
 
     def push(self, source: str, sample: Arrival) -> list[Arrival]:
         """Take one sample; return those that entered the ring buffer, usually just this one."""

@@ -28,6 +28,9 @@ class Trigger(Protocol):
     def reset(self) -> None:
         """Start anew: an epoch has begun."""
 
+    def use(self, config: Config) -> None:
+        """Go on with a changed configuration."""
+
 
 class SourceTrigger:
     """Every sample of one source is a frame at its stamp."""
@@ -44,6 +47,9 @@ class SourceTrigger:
     def reset(self) -> None:
         """Nothing to forget: the samples carry the time."""
 
+    def use(self, config: Config) -> None:
+        """Nothing to change: every sample is a frame."""
+
 
 class RateTrigger:
     """
@@ -52,11 +58,11 @@ class RateTrigger:
     A gap in the data longer than `clock_jump_sec` is not filled with ticks: there was no data.
     """
 
-    def __init__(self, timeline: Timeline, rate_hz: float, longest_fill_sec: float) -> None:
+    def __init__(self, timeline: Timeline, config: Config) -> None:
         self._timeline = timeline
-        self._rate_hz = rate_hz
-        self._longest_fill = max(1, int(longest_fill_sec * rate_hz))
         self._last_tick: int | None = None
+        self._reached_ns = 0  # data time of the last call
+        self._set_rate(config)
 
     def fire(self, source: str, accepted: Sequence[Arrival]) -> list[Pending]:
         """Return the ticks that data time has passed since the last call."""
@@ -66,7 +72,7 @@ class RateTrigger:
         data_time_ns = self._timeline.data_time_ns(arrival_ns)
         if data_time_ns is None:
             return []
-        tick = self._tick_at(data_time_ns)
+        tick, self._reached_ns = self._tick_at(data_time_ns), data_time_ns
         if self._last_tick is None or self._last_tick - tick > self._longest_fill:
             # The first data, or that of another source than before, on another clock.
             self._last_tick = self._tick_at(data_time_ns - 1)
@@ -79,6 +85,19 @@ class RateTrigger:
     def reset(self) -> None:
         """Forget the last tick: time starts somewhere else."""
         self._last_tick = None
+
+    def use(self, config: Config) -> None:
+        """Tick at another rate, from the newest data on: no time comes again."""
+        if self._last_tick is None:
+            self._set_rate(config)
+            return
+        done_ns = max(self._time_of(self._last_tick), self._reached_ns)
+        self._set_rate(config)
+        self._last_tick = self._tick_at(done_ns)
+
+    def _set_rate(self, config: Config) -> None:
+        self._rate_hz = config.trigger_rate_hz
+        self._longest_fill = max(1, int(config.clock_jump_sec * self._rate_hz))
 
     def _tick_at(self, t_ns: int) -> int:
         """Return the number of the last tick at or before `t_ns`."""
@@ -98,5 +117,5 @@ class RateTrigger:
 def make_trigger(config: Config, timeline: Timeline) -> Trigger:
     """Return the trigger that the configuration names."""
     if config.trigger == 'rate':
-        return RateTrigger(timeline, config.trigger_rate_hz, config.clock_jump_sec)
+        return RateTrigger(timeline, config)
     return SourceTrigger(config.trigger)
