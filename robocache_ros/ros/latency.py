@@ -4,9 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+import numpy as np
+
+from robocache_ros.samples import IntArray
 
 # A clock further from the stamps than this is another one: a bag plays without its clock.
 _SAME_CLOCK_MS = 60_000.0
@@ -32,13 +36,13 @@ class Timing:
     p99_ms: float
 
     @classmethod
-    def of(cls, durations_ns: Iterable[int]) -> Timing | None:
+    def of(cls, durations_ns: Sequence[int] | IntArray) -> Timing | None:
         """Summarise durations in nanoseconds; None where there are none."""
-        ordered = sorted(durations_ns)
-        if not ordered:
+        if len(durations_ns) == 0:
             return None
-        last = len(ordered) - 1
-        return cls(*(ordered[round(q * last)] * 1e-6 for q in (0.50, 0.95, 0.99)))
+        ordered = np.sort(np.asarray(durations_ns, np.int64))
+        ranks = (round(q * (len(ordered) - 1)) for q in (0.50, 0.95, 0.99))
+        return cls(*(float(ordered[rank]) * 1e-6 for rank in ranks))
 
     def values(self, name: str) -> dict[str, str]:
         """Return what diagnostics show of it."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -65,14 +66,17 @@ class Rhythm:
 
     def look(self, now_ns: int) -> Beat:
         """Sum up the messages of the last seconds, and count the gaps since the last look."""
-        recent = [one for one in self._heard if now_ns - one[0] <= _WINDOW_NS]
-        if not recent:
+        heard = np.fromiter(chain.from_iterable(self._heard), np.int64).reshape(-1, 3)
+        begin = int(heard[:, 0].searchsorted(now_ns - _WINDOW_NS))
+        if begin == len(heard):
             return Beat(self._gaps, self._longest_ns * 1e-6)
-        arrivals, times, decoding = np.array(recent, np.int64).T
+        arrivals, times, decoding = heard[begin:].T
         steps = np.diff(times)
         steps = steps[steps > 0]
         if len(steps) >= _FEWEST_STEPS:
-            self._count_gaps(float(np.median(steps)))
+            new = int(arrivals.searchsorted(self._seen_ns, side='right'))
+            self._count_gaps(times[new:].tolist(), float(np.median(steps)))
+            self._seen_ns = int(arrivals[-1])
         lags = arrivals - times
         return Beat(
             gaps=self._gaps,
@@ -80,15 +84,12 @@ class Rhythm:
             stamp_jitter_ms=_jitter_ms(steps),
             arrival_jitter_ms=_jitter_ms(np.diff(arrivals)),
             least_lag_ns=int(lags.min()),
-            lag=Timing.of(lags.tolist()),
-            decode=Timing.of(decoding.tolist()),
+            lag=Timing.of(lags),
+            decode=Timing.of(decoding),
         )
 
-    def _count_gaps(self, period_ns: float) -> None:
-        for arrival_ns, t_ns, _ in self._heard:
-            if arrival_ns <= self._seen_ns:
-                continue
-            self._seen_ns = arrival_ns
+    def _count_gaps(self, times_ns: list[int], period_ns: float) -> None:
+        for t_ns in times_ns:
             step_ns = 0 if self._newest_ns is None else t_ns - self._newest_ns
             if step_ns > _GAP_PERIODS * period_ns:
                 self._gaps += 1
