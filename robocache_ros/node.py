@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
-from robocache_ros.config import ConfigError
+from robocache_ros.config import Config, ConfigError
 from robocache_ros.encoding import Encodes, open_encoders
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
@@ -27,7 +29,12 @@ from robocache_ros.ros.facts import Running
 from robocache_ros.ros.frame_subscriptions import FrameSubscription, FrameSubscriptions, OnFrame
 from robocache_ros.ros.inputs import Inputs
 from robocache_ros.ros.outputs import Outputs
-from robocache_ros.ros.params import declare_parameters, read_config
+from robocache_ros.ros.params import (
+    LiveParameters,
+    declare_parameters,
+    read_config,
+    sort_out_fixed,
+)
 from robocache_ros.ros.process import run
 from robocache_ros.ros.worker import Worker
 from robocache_ros.samples import Frame
@@ -61,6 +68,7 @@ class PreprocessorNode(LifecycleNode):
         self._errors_logged: set[str] = set()
         self._consumers = FrameSubscriptions(f'{self.get_name()} frames', self._log_error)
         declare_parameters(self)
+        self._parameters_set = LiveParameters(self, self._reconfigure)
         self._diagnostics = Diagnostics(self)
         # Steady, so that a paused simulation stops neither the start nor the diagnostics.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
@@ -111,6 +119,17 @@ class PreprocessorNode(LifecycleNode):
         """
         return self._consumers.add(callback, depth)
 
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """As in rclpy; see `set_parameters_atomically`."""
+        return [self.set_parameters_atomically([each]) for each in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As in rclpy, but a read-only parameter may be set to what it is, and else we say why."""
+        changes, refusal = sort_out_fixed(self, parameter_list)
+        if refusal is not None or not changes:
+            return refusal or SetParametersResult(successful=True)
+        return super().set_parameters_atomically(changes)
+
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""
         self._free()
@@ -121,16 +140,17 @@ class PreprocessorNode(LifecycleNode):
         config, notices = read_config(self)
         for notice in notices:
             self.get_logger().warning(notice)
+        self._parameters_set.notices = notices
         workload = Workload.of(config)
         backend = make_backend(config.backend, config.device_id, workload)
         self._backend, found = backend, backend.status()
         self._encoders = open_encoders(config, live=True, on_done=self._on_encoded)
-        pipeline = Pipeline(config, backend, encoders=self._encoders)
+        pipeline = Pipeline(config, backend, encoders=self._encoders, on_change=self._on_change)
         self._outputs = Outputs(self, pipeline.schema, config, found, pipeline.made_by)
         send = partial(self._send, pipeline, self._outputs)
         worker = Worker(pipeline, send, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
-        self._running = Running(config, backend, pipeline, worker, inputs, time.monotonic_ns())
+        self._running = Running(backend, pipeline, worker, inputs, time.monotonic_ns())
         self._diagnostics.restart()
         backwards = Duration(nanoseconds=-round(config.clock_jump_sec * 1e9))
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -139,6 +159,28 @@ class PreprocessorNode(LifecycleNode):
         )
         topics = ', '.join(f'{each.source.name} from {each.topic}' for each in inputs)
         self.get_logger().info(f'Backend {found.name} ({found.reason}); {topics}.')
+
+    def _reconfigure(self, config: Config) -> None:
+        """Change parameters between two frames; where that raises, nothing has changed."""
+        running, outputs = self._running, self._outputs
+        if running is None or outputs is None:
+            return  # configuring will read them
+        try:
+            outputs.prepare(config)
+            running.pipeline.reconfigure(config)
+        except Exception:
+            outputs.adapt()
+            raise
+        if running.worker.alive:
+            running.worker.wake()
+        else:
+            running.pipeline.apply_change()
+
+    def _on_change(self) -> None:
+        """Tell what the next frames will mean; called in the thread that makes them."""
+        running, outputs = self._running, self._outputs
+        if running is not None and outputs is not None:
+            outputs.use(running.pipeline.schema)
 
     def _activate(self) -> None:
         assert self._running is not None

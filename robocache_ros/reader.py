@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
@@ -42,6 +43,8 @@ __all__ = [
 
 # Frames that may pass without a schema before a reader complains: it is on its way at the start.
 _PATIENCE_FRAMES = 5
+# Schemas that are remembered: frames of the one before may still be under way after a change.
+_SCHEMAS_KEPT = 8
 # After so long without a frame it says why.
 _PATIENCE_SEC = 5.0
 
@@ -83,14 +86,15 @@ class FrameReader:
         if tensor not in ('numpy', 'torch'):
             raise ValueError(f"tensor must be one of 'numpy', 'torch', not {tensor!r}")
         self.paired = 0  # frames handed out
-        self.refused = 0  # pairs that do not fit the schema, or that came before it
+        self.refused = 0  # pairs whose schema has not come
         self._pairing = Pairing(depth)
         self._convert = to_torch() if tensor == 'torch' else None
         self._node = node
         self._name = name
         self._callback = callback
         self._depth = depth
-        self._schema: dict[str, Any] | None = None
+        self._schemas: dict[int, dict[str, Any]] = {}  # by schema_id, oldest first
+        self._early: deque[tuple[int, Any, Any]] = deque(maxlen=depth)  # frames before theirs
         self._said: set[str] = set()
         self._fresh = threading.Condition()
         self._newest: PairedFrame | None = None
@@ -104,7 +108,7 @@ class FrameReader:
         from sensor_msgs.msg import PointCloud2
         from std_msgs.msg import String
 
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        latched = QoSProfile(depth=_SCHEMAS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         queued = QoSProfile(depth=self._depth)
         subscribe = self._node.create_subscription
         return [
@@ -123,6 +127,11 @@ class FrameReader:
     def unpaired(self) -> int:
         """Messages whose other half never came."""
         return self._pairing.unpaired
+
+    @property
+    def _schema(self) -> dict[str, Any] | None:
+        """The newest schema."""
+        return next(reversed(self._schemas.values()), None)
 
     def latest(self) -> PairedFrame | None:
         """Return the newest frame; the same one again until there is a newer, None before any."""
@@ -181,9 +190,21 @@ class FrameReader:
 
     def _on_schema(self, message: Any) -> None:
         try:
-            self._schema = read_schema(message)
+            schema = read_schema(message)
         except ValueError as error:
             self._warn('schema', f'{self._name}/schema: {error}')
+            return
+        self._schemas.pop(schema['schema_id'], None)  # now it is the newest
+        self._schemas[schema['schema_id']] = schema
+        if len(self._schemas) > _SCHEMAS_KEPT:
+            del self._schemas[next(iter(self._schemas))]
+        early = list(self._early)
+        self._early.clear()
+        for pair in early:  # the first frame may have overtaken it
+            frame = self._frame(*pair)
+            self.refused -= 1
+            if frame is not None:
+                self._hand_over(frame)
 
     def _on_voxels(self, message: Any) -> None:
         self._on_half(0, message)
@@ -211,9 +232,10 @@ class FrameReader:
 
     def _frame(self, stamp: int, voxels: Any, features: Any) -> PairedFrame | None:
         rows = read_features(features)
-        schema = self._schema
-        if schema is None or rows.schema_id != schema['schema_id']:
-            self._refuse(rows.schema_id, schema)
+        schema = self._schemas.get(rows.schema_id)
+        if schema is None:
+            self._early.append((stamp, voxels, features))
+            self._refuse(rows.schema_id, self._schema)
             return None
         grid = None if voxels is None else read_voxels(voxels)
         if self._convert is not None:
@@ -230,14 +252,14 @@ class FrameReader:
 
     def _refuse(self, schema_id: int, schema: dict[str, Any] | None) -> None:
         self.refused += 1
-        if schema is not None:
+        if schema is not None and len(self._early) > 1:  # one may overtake its schema
             self._warn(
                 f'{schema_id} {schema["schema_id"]}',
                 f'frames of {self._name} have schema {schema_id:#010x}, but {self._name}/schema '
                 f'says {schema["schema_id"]:#010x}: refused. Two nodes on one name, or a bag '
                 'recorded with another configuration?',
             )
-        elif self.refused == _PATIENCE_FRAMES:
+        elif schema is None and self.refused == _PATIENCE_FRAMES:
             self._warn(
                 'no schema',
                 f'frames of {self._name} arrive, but nothing on {self._name}/schema: refused. '

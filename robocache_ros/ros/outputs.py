@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +32,7 @@ from robocache_ros.samples import AnyArray, FeatureFrame, Frame, VoxelFrame
 from robocache_ros.schema import Schema
 
 DENSE_TYPES = {'float32': Float32MultiArray, 'uint8': UInt8MultiArray}
+DENSE, NAMED = 'voxels/dense', 'features/named'
 
 
 class Outputs:
@@ -38,7 +40,8 @@ class Outputs:
     The publishers of one node, all under `~/`; frames go out only while the node is active.
 
     Made when the node is configured, `destroy`ed when it is cleaned up. `publish` belongs to one
-    thread, the worker's. What nobody subscribes to is not encoded.
+    thread, the worker's. What nobody subscribes to is not encoded. When parameters change, that
+    thread calls `use`; publishers are made and destroyed in the executor's.
     """
 
     def __init__(
@@ -62,21 +65,19 @@ class Outputs:
         self._node = node
         self._schema = schema
         self._made_by = made_by
+        self._backend = backend
+        self._lock = threading.Lock()  # while a frame is sent, nothing of this changes
         self._voxels = self._publisher(PointCloud2, 'voxels')
-        self._dense = None
-        if config.voxels.dense != 'none':
-            self._dense = self._publisher(DENSE_TYPES[config.voxels.dense], 'voxels/dense')
         self._features = self._publisher(PointCloud2, 'features')
         self._latest = self._publisher(Float32MultiArray, 'features/latest')
-        self._named = None
-        if config.features.named:
-            self._named = self._publisher(JointState, 'features/named')
+        self._optional: dict[str, Any] = {}
+        self.prepare(config)
         # A plain publisher: what the outputs will look like is known before the first activation.
         self._about = node.create_publisher(
             String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
         )
-        self._told: object = None
-        self.tell_backend(backend)
+        self._tell_schema()
+        self._changed = node.create_guard_condition(self._on_changed)
 
     def _publisher(self, message_type: type, name: str) -> Any:
         return self._node.create_lifecycle_publisher(
@@ -89,9 +90,57 @@ class Outputs:
 
     def tell_backend(self, backend: BackendStatus) -> None:
         """Publish the schema, unless that has been done with all that it says of the backend."""
-        if backend.choice != self._told:
-            self._told = backend.choice
-            self._about.publish(String(data=self._schema.to_json(backend, self._made_by)))
+        if backend.choice != self._backend.choice:
+            with self._lock:
+                self._backend = backend
+                self._tell_schema()
+
+    def prepare(self, config: Config) -> None:
+        """
+        Make the publishers that are not there yet and that a configuration will ask for.
+
+        Raises what rclpy raises, and then nothing has changed.
+        """
+        made: dict[str, Any] = {}
+        try:
+            for name, message_type in optional_types(config).items():
+                if name not in self._optional:
+                    made[name] = self._publisher(message_type, name)
+        except Exception:
+            for publisher in made.values():
+                self._node.destroy_lifecycle_publisher(publisher)
+            raise
+        for publisher in made.values() if self._voxels.is_activated else ():
+            publisher.on_activate(None)
+        with self._lock:
+            self._optional |= made
+
+    def use(self, schema: Schema) -> None:
+        """Tell what the frames mean from now on; in the thread that publishes them."""
+        with self._lock:
+            self._schema = schema
+            self._tell_schema()
+        self._changed.trigger()
+
+    def adapt(self) -> None:
+        """Destroy the publishers that are of no use any more, and make those that are missing."""
+        config = self._schema.config
+        wanted = optional_types(config)
+        with self._lock:
+            idle = [n for n, one in self._optional.items() if one.msg_type is not wanted.get(n)]
+            gone = [self._optional.pop(name) for name in idle]
+        for publisher in gone:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self.prepare(config)
+
+    def _on_changed(self) -> None:
+        try:
+            self.adapt()
+        except Exception as error:  # it must not end the executor
+            self._node.get_logger().error(f'An output can not be sent: {error}')
+
+    def _tell_schema(self) -> None:
+        self._about.publish(String(data=self._schema.to_json(self._backend, self._made_by)))
 
     def publish(self, frame: Frame) -> int:
         """
@@ -99,22 +148,27 @@ class Outputs:
 
         Returns the time (monotonic, ns) between the two.
         """
-        if isinstance(frame, VoxelFrame):
-            encoded = self._encode_voxels(frame)
-        else:
-            encoded = self._encode_features(frame)
-        encoded_ns = time.monotonic_ns()
-        for publisher, message in encoded:
-            publisher.publish(message)
+        with self._lock:
+            if isinstance(frame, VoxelFrame):
+                encoded = self._encode_voxels(frame)
+            else:
+                encoded = self._encode_features(frame)
+            encoded_ns = time.monotonic_ns()
+            for publisher, message in encoded:
+                publisher.publish(message)
         return encoded_ns
 
     def _encode_voxels(self, frame: VoxelFrame) -> list[tuple[Any, Any]]:
         encoded = []
         if _wanted(self._voxels):
             encoded.append((self._voxels, to_cloud(voxels_table(frame), frame)))
-        if frame.dense is not None and _wanted(self._dense):
-            dense = to_multi_array(frame.dense, ('z', 'y', 'x', 'channel'))
-            encoded.append((self._dense, dense))
+        if frame.dense is not None:
+            publisher = self._optional.get(DENSE)
+            # For a moment it may be one of another type, until `adapt` has replaced it.
+            fits = getattr(publisher, 'msg_type', None) is DENSE_TYPES[frame.dense.dtype.name]
+            if fits and _wanted(publisher):
+                dense = to_multi_array(frame.dense, ('z', 'y', 'x', 'channel'))
+                encoded.append((publisher, dense))
         return encoded
 
     def _encode_features(self, frame: FeatureFrame) -> list[tuple[Any, Any]]:
@@ -124,16 +178,27 @@ class Outputs:
             encoded.append((self._features, to_cloud(table, frame)))
         if _wanted(self._latest):
             encoded.append((self._latest, to_multi_array(frame.values[-1], ('feature',))))
-        if _wanted(self._named):
-            encoded.append((self._named, to_named(frame, self._schema.feature_names)))
+        if _wanted(publisher := self._optional.get(NAMED)):
+            encoded.append((publisher, to_named(frame, self._schema.feature_names)))
         return encoded
 
     def destroy(self) -> None:
         """Take the publishers down; the worker must have stopped."""
-        for publisher in (self._voxels, self._dense, self._features, self._latest, self._named):
-            if publisher is not None:
-                self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_guard_condition(self._changed)
+        always = (self._voxels, self._features, self._latest)
+        for publisher in (*always, *self._optional.values()):
+            self._node.destroy_lifecycle_publisher(publisher)
         self._node.destroy_publisher(self._about)
+
+
+def optional_types(config: Config) -> dict[str, type]:
+    """Return the outputs that a configuration asks for beside the usual ones."""
+    found: dict[str, type] = {}
+    if config.voxels.dense != 'none':
+        found[DENSE] = DENSE_TYPES[config.voxels.dense]
+    if config.features.named:
+        found[NAMED] = JointState
+    return found
 
 
 def output_qos() -> QoSProfile:

@@ -4,25 +4,39 @@
 Parameters of a node: declared from the table in config.py, read back as a Config.
 
 A wrong value does not stop the declaration: the node has to be alive to say what is wrong, so it
-is declared as it was given and refused, in our own words, by `read_config`.
+is declared as it was given and refused, in our own words, by `read_config`. What is set later is
+checked together with all else before it is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
 from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
 
-from robocache_ros.config import TRIGGER, Config, ConfigError, parameters_of, source_types
+from robocache_ros.config import (
+    TRIGGER,
+    Config,
+    ConfigError,
+    parameters_of,
+    source_types,
+    why_fixed,
+)
 from robocache_ros.config.kinds import resolution_field, resolution_parameter
 from robocache_ros.config.parameters import Parameter
 
 
 def declare_parameters(node: Node) -> None:
     """
-    Declare every parameter there is with the sources the node was started with, all read-only.
+    Declare every parameter there is with the sources the node was started with.
 
     Integers become floats where a float is meant. What is declared already (a node that
     declares its overrides automatically) stays as it is.
@@ -36,7 +50,7 @@ def declare_parameters(node: Node) -> None:
             value, descriptor = about.to_ros(value), _descriptor(about)
         except ConfigError:
             descriptor = ParameterDescriptor(
-                description=about.description, read_only=True, dynamic_typing=True
+                description=about.description, read_only=about.read_only, dynamic_typing=True
             )
         node.declare_parameter(about.name, value, descriptor, ignore_override=True)
 
@@ -47,6 +61,100 @@ def read_config(node: Node) -> tuple[Config, tuple[str, ...]]:
 
     :raises ConfigError: one sentence per problem; nothing of the node has changed.
     """
+    flat = _values(node)
+    config = Config.from_mapping(flat)
+    return config, config.notices(flat)
+
+
+class LiveParameters:
+    """
+    Takes what is set at run time, all of it or nothing.
+
+    A set is right if the whole configuration is that comes of it. It is handed on before rclpy
+    stores the values: this callback is the first one added, so the last one asked.
+    """
+
+    def __init__(self, node: Node, apply: Callable[[Config], None]) -> None:
+        """`apply` takes the configuration; where it raises, nothing may have changed."""
+        self.notices: tuple[str, ...] = ()  # that were told already
+        self._node = node
+        self._apply = apply
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _on_set(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
+        given = {one.name: one.value for one in parameters}
+        before = _values(self._node)
+        ours = [about for about in _table(before) if about.name in given]
+        if not ours:
+            return SetParametersResult(successful=True)
+        flat = before | {about.name: given[about.name] for about in ours}
+        try:
+            config = Config.from_mapping(flat)
+        except ConfigError as error:
+            return self._refused(error, before, ours, given)
+        try:
+            self._apply(config)
+        except Exception as error:
+            return _refusal(f'nothing was changed, as that failed: {error}')
+        self._warn(config.notices(flat))
+        return SetParametersResult(successful=True)
+
+    def _refused(
+        self,
+        error: ConfigError,
+        before: Mapping[str, Any],
+        ours: Sequence[Parameter],
+        given: Mapping[str, Any],
+    ) -> SetParametersResult:
+        """Refuse what is wrong; but what is wrong already may be mended step by step."""
+        try:
+            Config.from_mapping(before)
+        except ConfigError:
+            try:
+                for about in ours:
+                    about.parse(given[about.name])
+            except ConfigError as wrong:
+                return _refusal(*wrong.problems)
+            return SetParametersResult(successful=True)
+        return _refusal(*error.problems)
+
+    def _warn(self, notices: tuple[str, ...]) -> None:
+        """Tell what the author of a change may not expect, once, as at the start."""
+        for notice in notices:
+            if notice not in self.notices:
+                self._node.get_logger().warning(notice, throttle_duration_sec=1.0)
+        self.notices = notices
+
+
+def sort_out_fixed(
+    node: Node, parameters: Sequence[RosParameter]
+) -> tuple[list[RosParameter], SetParametersResult | None]:
+    """
+    Return what of a set would change, and the refusal if that is read-only.
+
+    A file that holds all parameters of a node can be loaded for the sake of those that differ.
+    """
+    fixed = [one for one in parameters if _is_fixed(node, one.name)]
+    differing = [one.name for one in fixed if _plain(node.get_parameter(one.name)) != _plain(one)]
+    refusal = _refusal(*map(why_fixed, differing)) if differing else None
+    return [one for one in parameters if one not in fixed], refusal
+
+
+def _is_fixed(node: Node, name: str) -> bool:
+    return node.has_parameter(name) and bool(node.describe_parameter(name).read_only)
+
+
+def _plain(parameter: RosParameter) -> Any:
+    value = parameter.value
+    return value if value is None or isinstance(value, bool | int | float | str) else list(value)
+
+
+def _refusal(*sentences: str) -> SetParametersResult:
+    return SetParametersResult(successful=False, reason='; '.join(sentences))
+
+
+def _values(node: Node) -> dict[str, Any]:
+    """Return what the node was given from outside, with the values that parameters have now."""
     flat = _overrides(node)
     ours = {about.name for about in _table(flat)}
     for name in {*flat, *ours}:
@@ -55,8 +163,7 @@ def read_config(node: Node) -> tuple[Config, tuple[str, ...]]:
             flat.pop(name, None)
             if name in ours:
                 flat[name] = node.get_parameter(name).value
-    config = Config.from_mapping(flat)
-    return config, config.notices(flat)
+    return flat
 
 
 def _overrides(node: Node) -> dict[str, Any]:
@@ -85,7 +192,9 @@ def _descriptor(about: Parameter) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
         description=about.description + unit,
         additional_constraints=f'must be {about.allowed}',
-        read_only=True,
+        read_only=about.read_only,
+        # Whole numbers for floats, and one number for three: we judge the types ourselves.
+        dynamic_typing=not about.read_only,
     )
     if about.low is not None and about.high is not None:
         if about.kind.startswith('integer'):
