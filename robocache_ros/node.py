@@ -135,6 +135,8 @@ class PreprocessorNode(LifecycleNode):
         self._free()
         self._consumers.close()
         super().destroy_node()
+        # rclpy leaves it to the garbage collector, and until then the node is seen by others.
+        self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:
         config, notices = read_config(self)
