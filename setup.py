@@ -73,5 +73,9 @@ setup(
         'cuda13': ['cupy-cuda13x>=13.6', 'nvidia-cuda-nvrtc==13.*'],
         'torch': ['torch'],
     },
-    entry_points={'console_scripts': [f'robocache = {NAME}.__main__:main']},
+    entry_points={
+        'console_scripts': [f'robocache = {NAME}.__main__:main'],
+        # What a container of components for Python loads.
+        'rclpy_components': [f'{NAME}::PreprocessorNode = {NAME}.node:PreprocessorNode'],
+    },
 )

@@ -20,6 +20,9 @@ class _Command(NamedTuple):
 
 COMMANDS = {
     'node': _Command('robocache_ros.node', 'run the preprocessor node (takes --ros-args)'),
+    'container': _Command(
+        'robocache_ros.container', 'load nodes into one process (takes --ros-args)'
+    ),
     'sim': _Command('robocache_ros.ros.sim_node', 'run the simulated robot (takes --ros-args)'),
     'demo': _Command('robocache_ros.demo.demo', 'run robot, node and monitor together'),
     'monitor': _Command(
@@ -96,7 +99,8 @@ def print_schema(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    lines = [f'  {name:<9}{command.what}' for name, command in COMMANDS.items()]
+    width = max(map(len, COMMANDS)) + 1
+    lines = [f'  {name:<{width}}{command.what}' for name, command in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog='robocache',
         description='Time-aligned voxel grids and fused features from robot sensors.',

@@ -48,7 +48,7 @@ LAYERS = {
         'replay',
     },
     'sim': {'sim'},
-    'ros': {'ros', 'node', 'reader'},
+    'ros': {'ros', 'node', 'reader', 'container'},
     'commands': {'demo', '__main__'},
 }
 MAY_IMPORT_ROS = LAYERS['ros'] | {'demo'}
@@ -59,6 +59,7 @@ ROS = {
 # What else there is, and who may import it: inside a function, so that all else runs without it.
 OPTIONAL = {
     'yaml': {'config', 'codec/camera.py'},
+    'composition_interfaces': {'container'},
     'torch': {'reading', 'encoding', 'demo'},
     'PIL': {'codec/decoder.py', 'sim'},
     'rerun': {'demo'},

@@ -92,7 +92,8 @@ def test_ros_extra_pins_the_wheel_of_every_ros_package_that_is_imported(setup):
     }
     wanted = {name.replace('_', '-') for name in ros_packages_imported()}
     # Some are on ROS installations only; rmw-fastrtps-cpp is what rclpy talks through.
-    assert pinned == wanted - {'launch', 'launch-ros', 'tf2-msgs'} | {'rmw-fastrtps-cpp'}
+    only_there = {'launch', 'launch-ros', 'tf2-msgs', 'composition-interfaces'}
+    assert pinned == wanted - only_there | {'rmw-fastrtps-cpp'}
 
 
 def test_every_shared_file_is_installed(setup):
@@ -108,9 +109,12 @@ def test_every_shared_file_is_installed(setup):
     assert setup['package_data'] == {'robocache_ros': ['py.typed']}
 
 
-def test_one_script_goes_into_bin(setup):
+def test_one_script_goes_into_bin_and_one_component_is_registered(setup):
     assert setup['entry_points'] == {
-        'console_scripts': ['robocache = robocache_ros.__main__:main']
+        'console_scripts': ['robocache = robocache_ros.__main__:main'],
+        'rclpy_components': [
+            'robocache_ros::PreprocessorNode = robocache_ros.node:PreprocessorNode'
+        ],
     }
     assert setup['install_requires'] == ['numpy>=1.21', 'pyyaml']
 
