@@ -12,6 +12,7 @@ import numpy as np
 
 from robocache_ros.reasons import SMEARED, Reason
 
+STAGES = ('transport', 'decode', 'wait', 'compute', 'encode', 'publish', 'total')
 COUNTS = ('received', 'used', 'buffered', 'expired', 'lost_transport')
 
 
@@ -174,13 +175,11 @@ def _encoder(values: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _stages(values: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """How long the frames of an output took, as far as the node knows."""
     return {
-        f'{stage}_ms': {
-            p: float(values[f'{stage}_ms_{p}'])
-            for p in ('p50', 'p99')
-            if f'{stage}_ms_{p}' in values
-        }
-        for stage in ('wait', 'compute')
+        f'{stage}_ms': {p: float(values[f'{stage}_ms_{p}']) for p in ('p50', 'p95', 'p99')}
+        for stage in STAGES
+        if f'{stage}_ms_p50' in values
     }
 
 
