@@ -32,6 +32,9 @@ ROS = [
 # What reads compressed images.
 IMAGES = ['pillow>=9']
 
+# What `robocache prometheus` needs.
+METRICS = ['prometheus-client>=0.9']
+
 setup(
     name=NAME,
     version=VERSION,
@@ -57,10 +60,12 @@ setup(
     extras_require={
         'ros': ROS,
         'images': IMAGES,
+        'metrics': METRICS,
         'demo': [*IMAGES, 'rerun-sdk>=0.23'],
         'bench': [*IMAGES, 'kiss-icp', 'open3d', 'small-gicp', 'scipy'],
         'test': [
             *IMAGES,
+            *METRICS,
             'pytest>=6.2,<8.4',  # 8.4 breaks launch_pytest, 9 launch_testing
             'coverage>=7.10',
             'hypothesis',

@@ -28,6 +28,9 @@ COMMANDS = {
     'monitor': _Command(
         'robocache_ros.demo.monitor', 'watch a running node: rates, latency, counts'
     ),
+    'prometheus': _Command(
+        'robocache_ros.ros.prometheus', 'export /diagnostics of all nodes as metrics, over HTTP'
+    ),
     'view': _Command('robocache_ros.demo.view', 'show inputs and outputs in the Rerun viewer'),
     'schema': _Command(__name__, 'print what a parameters file makes the node publish, as JSON'),
 }

@@ -48,6 +48,7 @@ LAYERS = {
         'replay',
     },
     'sim': {'sim'},
+    'metrics': {'metrics'},
     'ros': {'ros', 'node', 'reader', 'container'},
     'commands': {'demo', '__main__'},
 }
@@ -63,6 +64,7 @@ OPTIONAL = {
     'torch': {'reading', 'encoding', 'demo'},
     'PIL': {'codec/decoder.py', 'sim'},
     'rerun': {'demo'},
+    'prometheus_client': {'metrics/server.py'},
     'cupy': {'backends/cuda/cupy_device.py'},
     'cupy_backends': {'backends/cuda/compiler.py'},
 }
