@@ -33,12 +33,16 @@ from robocache_ros.transforms import asked_of_transforms
 class Running:
     """What a configured node consists of, for diagnostics to look at."""
 
-    config: Config
     backend: Backend
     pipeline: Pipeline
     worker: Worker
     inputs: Inputs
     since_ns: int  # monotonic
+
+    @property
+    def config(self) -> Config:
+        """What frames are computed with now."""
+        return self.pipeline.config
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Look:
             name=name,
             topic=each.topic,
             message_type=each.type_name,
-            needed=each.source.required or name == config.trigger,
+            needed=config.source(name).required or name == config.trigger,
             publishers=each.publishers,
             other_types=each.other_types,
             elsewhere=() if each.publishers or self.glance else each.elsewhere(),
@@ -177,7 +181,8 @@ class Look:
         """
         recent, sources = growth.recent, self.status.sources
         lacked = [s for s in sources if recent[f'late.{s}'] or recent[f'invalid.{s}']]
-        away = tuple(key for key, source in sources.items() if source.state != 'ok')
+        # Of a source that has just appeared it is not known yet whether it delivers.
+        away = tuple(s for s in sources if sources[s].state != 'ok' and told[s][0].level)
         config = self.running.config
         return OutputFacts(
             starved=starved(config.trigger, away, len(sources)),

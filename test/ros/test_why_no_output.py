@@ -176,6 +176,11 @@ def test_a_publisher_of_which_nothing_arrives_is_told_with_both_causes(rig, monk
     node = rig.active(sources=['lidar'])
     lidar = node._running.inputs['lidar']
     rig.wait(lambda: lidar.publishers, 'the publisher to be known')
+    with monkeypatch.context() as patient:
+        patient.setattr(source_verdicts, 'PATIENCE_SEC', 60.0)
+        statuses = rig.diagnose(node)
+        assert told(statuses['source lidar'])[0] == OK
+        assert told(statuses['output voxels']) == (OK, 'Waiting for the first frame.')
     severity, sentence = told(rig.diagnose(node)['source lidar'])
     assert severity == ERROR
     assert sentence.startswith(
