@@ -32,6 +32,7 @@ COMMANDS = {
         'robocache_ros.ros.prometheus', 'export /diagnostics of all nodes as metrics, over HTTP'
     ),
     'view': _Command('robocache_ros.demo.view', 'show inputs and outputs in the Rerun viewer'),
+    'doctor': _Command('robocache_ros.doctor.doctor', 'say what is wrong here, and the fix'),
     'schema': _Command(__name__, 'print what a parameters file makes the node publish, as JSON'),
 }
 

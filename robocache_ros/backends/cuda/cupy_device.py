@@ -67,6 +67,13 @@ def probe(device_id: int) -> None:
     Compiler(load_nvrtc()).architecture_for(capability)
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of CuPy and of its CUDA; BackendUnavailable where it does not import."""
+    cupy = _import_cupy()
+    runtime = _version(cupy.cuda.runtime.runtimeGetVersion())
+    return {'cupy': str(cupy.__version__), 'runtime': runtime}
+
+
 def _import_cupy() -> Any:
     try:
         import cupy
