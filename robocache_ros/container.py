@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.component import INTRA_PROCESS, CanNotLoad, make_component
+from robocache_ros.ros.log import BoundedLog
 from robocache_ros.ros.process import run
 
 _QOS = QoSProfile(depth=200)  # as rclcpp's, so that no request of a large launch file is lost
@@ -26,7 +27,7 @@ _NO_INTERFACES = (
 )
 
 
-class ComponentContainer(Node):
+class ComponentContainer(BoundedLog, Node):
     """
     Answers `~/_container/load_node`, `unload_node` and `list_nodes`.
 

@@ -28,6 +28,7 @@ from robocache_ros.ros.diagnostics import Diagnostics
 from robocache_ros.ros.facts import Running
 from robocache_ros.ros.frame_subscriptions import FrameSubscription, FrameSubscriptions, OnFrame
 from robocache_ros.ros.inputs import Inputs
+from robocache_ros.ros.log import BoundedLog
 from robocache_ros.ros.outputs import Outputs
 from robocache_ros.ros.params import (
     LiveParameters,
@@ -46,7 +47,7 @@ _WATCH_PERIOD_SEC = 0.25
 _ERRORS_LOGGED = 5  # different ones; diagnostics count all of them
 
 
-class PreprocessorNode(LifecycleNode):
+class PreprocessorNode(BoundedLog, LifecycleNode):
     """
     The managed node: its callbacks store samples, its one worker thread computes and publishes.
 

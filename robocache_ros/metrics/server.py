@@ -15,6 +15,7 @@ from robocache_ros.metrics.board import Board
 
 # A client that connects and says nothing keeps a thread for no longer than this.
 _TIMEOUT_SEC = 5
+_POLL_SEC = 0.1  # at which a server sees that it is to end
 
 
 class MetricsError(Exception):
@@ -83,7 +84,7 @@ class MetricsServer:
             raise MetricsError(_why(error, address, port)) from error
         self.url = f'http://{host}:{self._server.server_address[1]}/metrics'
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name='metrics', daemon=True
+            target=self._server.serve_forever, args=(_POLL_SEC,), name='metrics', daemon=True
         )
         self._thread.start()
 

@@ -18,6 +18,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from robocache_ros.backends import abandoned
+from robocache_ros.ros.log import prepare_console
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ERRORS_LOGGED = 5
@@ -46,6 +47,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     stopped = _signals()
     node = None
     try:
+        prepare_console(os.environ)
         rclpy.init(args=None if args is None else list(args))
         node = make_node()
         executor = _Executor()

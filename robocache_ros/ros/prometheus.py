@@ -19,12 +19,13 @@ from robocache_ros.metrics.measurement import Status
 from robocache_ros.metrics.server import MetricsError, MetricsServer
 from robocache_ros.ros.arguments import parse
 from robocache_ros.ros.diagnostics import HARDWARE_ID
+from robocache_ros.ros.log import BoundedLog
 from robocache_ros.ros.process import run
 
 _DEPTH = 100  # a fleet says everything in the same second
 
 
-class Exporter(Node):
+class Exporter(BoundedLog, Node):
     """Puts what our nodes say in `/diagnostics` on a board, which a server shows."""
 
     autostart_failed = False  # there is nothing to start

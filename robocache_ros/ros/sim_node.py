@@ -38,6 +38,7 @@ from sensor_msgs.msg import (
 )
 
 from robocache_ros.ros.arguments import check_only_ros
+from robocache_ros.ros.log import BoundedLog
 from robocache_ros.ros.sim_frames import SimFrames
 from robocache_ros.sim import Robot, RobotConfig, Shot
 from robocache_ros.sim.config import SOURCES, Setting, like, settings
@@ -75,7 +76,7 @@ RESYNC_NS = 10 * SECOND_NS  # the ROS clock drifts against the steady one
 BEHIND_NS = SECOND_NS  # a sensor does not send seconds of old data in one burst
 
 
-class SimNode(Node):
+class SimNode(BoundedLog, Node):
     """
     Publishes lidar/points, camera/image and camera/camera_info, imu/data, joint_states and odom;
     lidar_rear/points, camera/labels, camera/image/compressed and /tf if they are asked for; and

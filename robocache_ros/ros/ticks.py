@@ -83,8 +83,16 @@ class LineBudget:
 
     def allows(self, now_ns: int) -> bool:
         """Whether one more line is due, which then counts."""
-        full = len(self._said_ns) == self._said_ns.maxlen
-        if full and now_ns - self._said_ns[0] < _MINUTE_NS:
+        if self.is_spent(now_ns):
             return False
-        self._said_ns.append(now_ns)
+        self.spend(now_ns)
         return True
+
+    def is_spent(self, now_ns: int) -> bool:
+        """Whether no more line is due."""
+        full = len(self._said_ns) == self._said_ns.maxlen
+        return full and now_ns - self._said_ns[0] < _MINUTE_NS
+
+    def spend(self, now_ns: int) -> None:
+        """Count a line."""
+        self._said_ns.append(now_ns)
