@@ -58,12 +58,13 @@ def test_messages_out_of_order_and_repeated_ones_are_no_gaps():
     assert rhythm.look(heard(rhythm, [800, 900])).gaps == 1
 
 
-def test_a_time_that_begins_anew_is_no_gap():
+def test_a_time_that_begins_anew_is_no_gap_and_those_in_it_are_counted():
     rhythm = Rhythm()
     rhythm.look(heard(rhythm, range(5000, 6000, 100)))
-    for k, time_ms in enumerate(range(0, 500, 100)):
+    for k, time_ms in enumerate([0, 100, 200, 300, 400, 600]):
+        assert rhythm.look(6000 * MS + 100 * k * MS).gaps == 0
         rhythm.note((6000 + 100 * k) * MS, LATER_NS + time_ms * MS, MS)
-    assert rhythm.look(6400 * MS).gaps == 0
+    assert rhythm.look(6500 * MS).gaps == 1
 
 
 def test_jitter_of_stamps_and_of_arrivals_are_told_apart():
