@@ -4,12 +4,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import sys
 from datetime import datetime
 
 import pytest
+from nav_msgs.msg import Odometry
 from rclpy.logging import LoggingSeverity
+from rig import START_NS, cloud, header, image, imu, level, values
+from sensor_msgs.msg import CompressedImage, Image, Imu, JointState, PointCloud2
 
 from robocache_ros.ros.log import (
     ERRORS_A_MINUTE,
@@ -154,3 +159,106 @@ def test_a_process_refuses_a_format_that_nobody_knows(start_process):
     assert process.log.read_text() == (
         "Can not start: ROBOCACHE_LOG_FORMAT must be text or json, not 'xml'\n"
     )
+
+
+def changed(message, **attributes):
+    """Return a message with other attributes; header__stamp__sec is one of its header."""
+    for path, value in attributes.items():
+        *parents, name = path.split('__')
+        owner = message
+        for parent in parents:
+            owner = getattr(owner, parent)
+        setattr(owner, name, value)
+    return message
+
+
+def bad(make):
+    """Yield messages that nothing can be made of: what all types have in common."""
+    yield changed(make(), header__stamp__sec=0, header__stamp__nanosec=0)
+    yield changed(make(), header__stamp__sec=-1)
+    yield changed(make(), header__stamp__nanosec=2**31)
+
+
+def bad_clouds():
+    def cloud_now():
+        return cloud(START_NS)
+
+    yield from bad(cloud_now)
+    yield changed(cloud_now(), width=2**31)
+    yield changed(cloud_now(), width=3)
+    yield changed(cloud_now(), fields=cloud_now().fields[1:])
+    yield changed(cloud_now(), fields=[changed(cloud_now().fields[0], offset=99)])
+
+
+def bad_images(make, **attributes):
+    yield from bad(make)
+    for name, value in attributes.items():
+        yield changed(make(), **{name: value})
+
+
+def bad_vectors(make, *fields):
+    yield from bad(make)
+    for field in fields:
+        yield changed(make(), **{field: math.nan})
+
+
+LIDARS = ['rear', 'left', 'right']
+BAD = {
+    **{name: (PointCloud2, f'{name}/points', bad_clouds) for name in ('lidar', *LIDARS)},
+    'camera': (
+        Image,
+        'camera/image',
+        lambda: bad_images(lambda: image(START_NS), encoding='secret', step=1, width=1),
+    ),
+    'jpeg': (
+        CompressedImage,
+        'jpeg/image',
+        lambda: bad_images(
+            lambda: CompressedImage(header=header(START_NS), format='jpeg'), format='gif'
+        ),
+    ),
+    'imu': (
+        Imu,
+        'imu/data',
+        lambda: bad_vectors(lambda: imu(START_NS), 'angular_velocity__z'),
+    ),
+    'odom': (
+        Odometry,
+        'odom',
+        lambda: bad_vectors(lambda: Odometry(header=header(START_NS)), 'pose__pose__position__x'),
+    ),
+    'joints': (
+        JointState,
+        'joint_states',
+        lambda: bad(lambda: JointState(header=header(START_NS), name=['elbow'])),
+    ),
+}
+LOOKS = 60  # a minute of them
+
+
+def test_a_minute_of_nothing_but_bad_messages_on_every_source_is_sixty_lines(rig, said):
+    node = rig.active(
+        sources=list(BAD),
+        **{f'{name}__type': 'pointcloud2' for name in LIDARS},
+        **{f'{name}__topic': f'{name}/points' for name in LIDARS},
+        jpeg__type='compressed_image',
+        jpeg__topic='jpeg/image',
+        joints__joints=['elbow'],
+    )
+    publishers = {name: rig.publisher(kind, topic) for name, (kind, topic, _) in BAD.items()}
+    rig.settle(node, *publishers.values())
+    begun = len(said())
+    messages = {name: itertools.cycle(list(make())) for name, (_, _, make) in BAD.items()}
+    for _ in range(LOOKS):
+        for name, publisher in publishers.items():
+            rig.send(node, name, publisher, next(messages[name]))
+        statuses = rig.diagnose(node)
+    lines = said()
+    assert begun + len(lines) <= MOST_LINES
+    told = {name: status for name, status in statuses.items() if name.startswith('source')}
+    for name, status in told.items():
+        found = values(status)
+        dropped = sum(int(n) for key, n in found.items() if key.startswith('dropped.'))
+        assert dropped == int(found['received']) == LOOKS, name
+        assert level(status) > 0
+        assert any(f'{name.removeprefix("source ")}: ' in line for line in lines), name
