@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -135,6 +136,40 @@ def test_wrong_argument_ends_the_launch_with_a_sentence(launch):
     process = launch('preprocessor.launch.py', 'sources:=lidar', 'imu_topic:=/x')
     assert process.wait(timeout=30) == 1
     assert 'no source of type imu is in use' in process.log.read_text()
+
+
+@pytest.fixture
+def registered(tmp_path, monkeypatch):
+    """Register the component of setup.py, for a tree that was not installed with it."""
+    declared = re.search(r"'rclpy_components': \[f'(.+)'\]", (ROOT / 'setup.py').read_text())[1]
+    info = tmp_path / 'site' / 'robocache_ros-0.0.dist-info'
+    info.mkdir(parents=True)
+    (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: robocache_ros\nVersion: 0.0\n')
+    entry = declared.replace('{NAME}', 'robocache_ros')
+    (info / 'entry_points.txt').write_text(f'[rclpy_components]\n{entry}\n')
+    path = f'{info.parent}{os.pathsep}{os.environ.get("PYTHONPATH", "")}'
+    monkeypatch.setenv('PYTHONPATH', path)
+
+
+def test_the_container_of_the_documentation_loads_its_node(
+    registered, launch, tmp_path, ask, wait_until
+):
+    pytest.importorskip('composition_interfaces')
+    page = (ROOT / 'docs' / 'composition.md').read_text()
+    path = tmp_path / 'composed.launch.py'
+    path.write_text(re.search(r'```python\n(.+?)```', page, re.DOTALL)[1])
+    process = launch(path)
+
+    def active():
+        state = ask(GetState, '/robot1/preprocessor/get_state', GetState.Request())
+        return state.current_state.label == 'active'
+
+    wait_until(active, 20, 'an active node')
+    values = parameters_of(ask, '/robot1/preprocessor', 'sources', 'voxels.voxel_size')
+    assert values == [['lidar', 'imu'], 0.4]
+    log = process.log.read_text()
+    assert "Loaded node '/robot1/preprocessor' in container '/robot1/sensors'" in log
+    assert 'lidar from /velodyne_points' in log
 
 
 @pytest.mark.parametrize('name', ['preprocessor.launch.py', 'demo.launch.py'])
