@@ -47,6 +47,7 @@ COMPONENTS = """
     class Broken(Node):
         def __init__(self, **kwargs):
             super().__init__('broken', **kwargs)
+            self.create_timer(1.0, self.destroy_node)  # a cycle, for the garbage collector
             raise ValueError('the arm is not plugged in')
 
     class Leaving(Node):

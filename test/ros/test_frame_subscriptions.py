@@ -118,6 +118,7 @@ def test_after_closing_the_callback_is_not_called_and_its_thread_has_ended(consu
     consumers.offer(feature_frame(SCHEMA), SCHEMA)
     assert threading.active_count() == threads
     assert got == []
+    assert not consumers._all
 
 
 def test_a_callback_may_close_its_own_subscription(consumers, wait_until):
@@ -132,6 +133,7 @@ def test_a_callback_may_close_its_own_subscription(consumers, wait_until):
         consumers.offer(feature_frame(SCHEMA), SCHEMA)
     wait_until(lambda: not one._thread.is_alive(), DEADLINE_SEC, 'the thread to end')
     assert len(got) == 1
+    assert one.errors == 0
 
 
 def test_without_a_place_for_one_frame_there_is_no_subscription(consumers):
