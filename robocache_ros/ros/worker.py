@@ -99,15 +99,16 @@ class Worker:
     @property
     def running(self) -> bool:
         """Whether frames are being computed."""
-        return self._alive and not self._stopping
+        return self.alive and not self._stopping
 
     @property
-    def _alive(self) -> bool:
+    def alive(self) -> bool:
+        """Whether the thread is there, even if it was told to stop."""
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
         """Begin to compute; RuntimeError if the thread of the last run has not ended."""
-        if self._alive:
+        if self.alive:
             raise RuntimeError('the computation before the last stop has not ended yet')
         self._stopping = False
         self._woken = True  # what became ready before the start is computed at once
@@ -133,7 +134,7 @@ class Worker:
             self._condition.notify()
         if self._thread is not None:
             self._thread.join(timeout_sec)
-        return not self._alive
+        return not self.alive
 
     def _run(self) -> None:
         if flushes_denormals():
