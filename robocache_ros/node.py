@@ -136,7 +136,8 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         self._free()
         self._consumers.close()
         super().destroy_node()
-        # rclpy leaves it to the garbage collector, and until then the node is seen by others.
+        # A private name of rclpy: it leaves this to the garbage collector, and until then the node
+        # is seen by others.
         self._state_machine.destroy_when_not_in_use()
 
     def _configure(self) -> None:

@@ -168,8 +168,8 @@ def _values(node: Node) -> dict[str, Any]:
 
 def _overrides(node: Node) -> dict[str, Any]:
     """Return what the node was given from outside, declared or not."""
-    # The one private name of rclpy in use, the same from Humble to Lyrical: no public call tells
-    # which names were given without declaring all of them.
+    # One of the two private names of rclpy in use, the same from Humble to Lyrical: no public call
+    # tells which names were given without declaring all of them.
     return {name: given.value for name, given in node._parameter_overrides.items()}
 
 
