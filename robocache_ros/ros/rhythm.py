@@ -102,4 +102,5 @@ def _jitter_ms(steps: IntArray) -> float | None:
     """How far steps are from the usual one, but for the worst twentieth of them."""
     if len(steps) < _FEWEST_STEPS:
         return None
-    return float(np.percentile(np.abs(steps - np.median(steps)), 95)) * 1e-6
+    found = Timing.of(np.abs(steps - int(np.median(steps))))
+    return None if found is None else found.p95_ms
