@@ -125,11 +125,18 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         return [self.set_parameters_atomically([each]) for each in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """As in rclpy, but a read-only parameter may be set to what it is, and else we say why."""
+        """
+        As in rclpy, but a refusal names all that is wrong, and why.
+
+        A read-only parameter may be set to what it is: a file of all can be loaded.
+        """
         changes, refusal = sort_out_fixed(self, parameter_list)
         if refusal is not None or not changes:
             return refusal or SetParametersResult(successful=True)
-        return super().set_parameters_atomically(changes)
+        result = super().set_parameters_atomically(changes)
+        if not result.successful:  # rclpy stops at the first value out of its range
+            result.reason = self._parameters_set.problems(changes) or result.reason
+        return result
 
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""

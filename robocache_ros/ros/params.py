@@ -31,7 +31,7 @@ from robocache_ros.config import (
     why_fixed,
 )
 from robocache_ros.config.kinds import resolution_field, resolution_parameter
-from robocache_ros.config.parameters import Parameter
+from robocache_ros.config.parameters import Parameter, Problems
 
 
 def declare_parameters(node: Node) -> None:
@@ -81,42 +81,51 @@ class LiveParameters:
         self._apply = apply
         node.add_on_set_parameters_callback(self._on_set)
 
-    def _on_set(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
-        given = {one.name: one.value for one in parameters}
-        before = _values(self._node)
-        ours = [about for about in _table(before) if about.name in given]
-        if not ours:
-            return SetParametersResult(successful=True)
-        flat = before | {about.name: given[about.name] for about in ours}
+    def problems(self, parameters: Sequence[RosParameter]) -> str:
+        """Say all that is wrong with a set; '' if there is nothing that we know of."""
         try:
-            config = Config.from_mapping(flat)
+            self._config_of(parameters)
         except ConfigError as error:
-            return self._refused(error, before, ours, given)
+            return '; '.join(error.problems)
+        return ''
+
+    def _on_set(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
+        try:
+            config = self._config_of(parameters)
+        except ConfigError as error:
+            return _refusal(*error.problems)
+        if config is None:
+            return SetParametersResult(successful=True)
         try:
             self._apply(config)
         except Exception as error:
             return _refusal(f'nothing was changed, as that failed: {error}')
-        self._warn(config.notices(flat))
+        self._warn(config.notices(config.to_mapping()))
         return SetParametersResult(successful=True)
 
-    def _refused(
-        self,
-        error: ConfigError,
-        before: Mapping[str, Any],
-        ours: Sequence[Parameter],
-        given: Mapping[str, Any],
-    ) -> SetParametersResult:
-        """Refuse what is wrong; but what is wrong already may be mended step by step."""
+    def _config_of(self, parameters: Sequence[RosParameter]) -> Config | None:
+        """
+        Return the configuration after a set; None if it is about nothing of ours.
+
+        None as well while other values are wrong, which keep the node from being configured: they
+        are mended one by one.
+        """
+        given = {one.name: one.value for one in parameters}
+        before = _values(self._node)
+        ours = [about for about in _table(before) if about.name in given]
+        if not ours:
+            return None
         try:
-            Config.from_mapping(before)
+            return Config.from_mapping(before | {about.name: given[about.name] for about in ours})
         except ConfigError:
-            try:
-                for about in ours:
-                    about.parse(given[about.name])
-            except ConfigError as wrong:
-                return _refusal(*wrong.problems)
-            return SetParametersResult(successful=True)
-        return _refusal(*error.problems)
+            if _is_right(before):
+                raise
+        problems = Problems()
+        for about in ours:
+            with problems.collected():
+                about.parse(given[about.name])
+        problems.refuse()
+        return None
 
     def _warn(self, notices: tuple[str, ...]) -> None:
         """Tell what the author of a change may not expect, once, as at the start."""
@@ -124,6 +133,14 @@ class LiveParameters:
             if notice not in self.notices:
                 self._node.get_logger().warning(notice, throttle_duration_sec=1.0)
         self.notices = notices
+
+
+def _is_right(flat: Mapping[str, Any]) -> bool:
+    try:
+        Config.from_mapping(flat)
+    except ConfigError:
+        return False
+    return True
 
 
 def sort_out_fixed(
