@@ -50,7 +50,8 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
-        (f'share/{NAME}/config', sorted(glob('config/*'))),
+        (f'share/{NAME}/config', sorted(glob('config/*.*'))),
+        (f'share/{NAME}/config/sros2', sorted(glob('config/sros2/*'))),
         (f'share/{NAME}/kernels', sorted(glob('kernels/*'))),
         (f'share/{NAME}/launch', sorted(glob('launch/*.launch.py'))),
         # What `ros2 run` finds. Not entry points: pip would put those names into bin/.

@@ -98,7 +98,7 @@ def test_ros_extra_pins_the_wheel_of_every_ros_package_that_is_imported(setup):
 
 def test_every_shared_file_is_installed(setup):
     installed = {source for _, sources in setup['data_files'] for source in sources}
-    folders = ('config', 'kernels', 'launch', 'resource', 'scripts/ros2run')
+    folders = ('config', 'config/sros2', 'kernels', 'launch', 'resource', 'scripts/ros2run')
     there = {
         str(path.relative_to(ROOT))
         for folder in folders
