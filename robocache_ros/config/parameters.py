@@ -17,6 +17,7 @@ import numbers
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -194,11 +195,16 @@ def _kind_of(default: Any) -> str:
 
 def parameters_in(section: type, prefix: str = '') -> dict[str, Parameter]:
     """Return the parameters of a dataclass by field name, in order, named with `prefix`."""
-    return {
-        field.name: Parameter(prefix + field.name, **field.metadata[_KEY])
+    return dict(_parameters_in(section, prefix))
+
+
+@lru_cache(maxsize=256)  # asked for again with every value that is set
+def _parameters_in(section: type, prefix: str) -> tuple[tuple[str, Parameter], ...]:
+    return tuple(
+        (field.name, Parameter(prefix + field.name, **field.metadata[_KEY]))
         for field in dataclasses.fields(section)
         if _KEY in field.metadata
-    }
+    )
 
 
 def given_in(section: type, flat: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -10,6 +10,7 @@ checked together with all else before it is taken.
 
 from __future__ import annotations
 
+import array
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -105,14 +106,18 @@ class LiveParameters:
 
     def _config_of(self, parameters: Sequence[RosParameter]) -> Config | None:
         """
-        Return the configuration after a set; None if it is about nothing of ours.
+        Return the configuration after a set; None if nothing of ours changes.
 
         None as well while other values are wrong, which keep the node from being configured: they
         are mended one by one.
         """
         given = {one.name: one.value for one in parameters}
         before = _values(self._node)
-        ours = [about for about in _table(before) if about.name in given]
+        ours = [
+            about
+            for about in _table(before)
+            if about.name in given and not _same(given[about.name], before.get(about.name))
+        ]
         if not ours:
             return None
         try:
@@ -152,7 +157,9 @@ def sort_out_fixed(
     A file that holds all parameters of a node can be loaded for the sake of those that differ.
     """
     fixed = [one for one in parameters if _is_fixed(node, one.name)]
-    differing = [one.name for one in fixed if _plain(node.get_parameter(one.name)) != _plain(one)]
+    differing = [
+        one.name for one in fixed if not _same(one.value, node.get_parameter(one.name).value)
+    ]
     refusal = _refusal(*map(why_fixed, differing)) if differing else None
     return [one for one in parameters if one not in fixed], refusal
 
@@ -161,9 +168,13 @@ def _is_fixed(node: Node, name: str) -> bool:
     return node.has_parameter(name) and bool(node.describe_parameter(name).read_only)
 
 
-def _plain(parameter: RosParameter) -> Any:
-    value = parameter.value
-    return value if value is None or isinstance(value, bool | int | float | str) else list(value)
+def _same(value: Any, other: Any) -> bool:
+    """Whether two values mean the same: 2 is 2.0, but 1 is not true."""
+    if isinstance(value, bool) or isinstance(other, bool):
+        return value is other
+    if value is None or isinstance(value, int | float | str):
+        return bool(value == other)
+    return isinstance(other, list | tuple | array.array) and list(value) == list(other)
 
 
 def _refusal(*sentences: str) -> SetParametersResult:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from robocache_ros.config import DEFAULTS, Config, parameters_of
+from robocache_ros.config import DEFAULTS, Config, parameters, parameters_of
 from robocache_ros.config.fields_source import source_class
 from robocache_ros.config.kinds import SOURCE_TYPES
 from robocache_ros.config.params_file import read_params_file
@@ -172,11 +172,22 @@ def test_the_page_on_sources_names_every_type():
     assert [kind for kind in SOURCE_TYPES if f'`{kind}`' not in page] == []
 
 
-def test_a_default_that_changes_changes_the_documentation(generator, monkeypatch):
+@pytest.fixture
+def fresh_parameters():
+    """Forget what was read of the parameters, before and after they are changed."""
+    parameters._parameters_in.cache_clear()
+    yield
+    parameters._parameters_in.cache_clear()
+
+
+def test_a_default_that_changes_changes_the_documentation(
+    fresh_parameters, generator, monkeypatch
+):
     field = next(f for f in dataclasses.fields(SourceConfig) if f.name == 'max_gap_sec')
     before = generator.pages()
     metadata = {'parameter': {**field.metadata['parameter'], 'default': 0.25}}
     monkeypatch.setattr(field, 'metadata', metadata)
+    parameters._parameters_in.cache_clear()
     changed = [p.name for p, text in generator.pages().items() if before[p] != text]
     assert 'parameters.md' in changed
     assert '| `S.max_gap_sec` | `0.25` | s |' in generator.parameters_page()

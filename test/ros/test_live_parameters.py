@@ -8,6 +8,7 @@ import json
 
 import pytest
 import yaml
+from hand_made import Source, config_of, feature_frame, voxel_frame
 from rcl_interfaces.srv import (
     GetParameters,
     ListParameters,
@@ -20,13 +21,15 @@ from rig import SECOND, START_NS, cloud
 from sensor_msgs.msg import JointState, PointCloud2
 from std_msgs.msg import Float32MultiArray, String, UInt8MultiArray
 
+from robocache_ros.codec.table import features_table, voxels_table
 from robocache_ros.config import Config
 from robocache_ros.config.params_file import read_params_file
 from robocache_ros.node import PreprocessorNode
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reader import FrameReader
-from robocache_ros.ros.outputs import Outputs, schema_qos
+from robocache_ros.ros.outputs import Outputs, schema_qos, to_cloud
 from robocache_ros.ros.params import read_config
+from robocache_ros.schema import Schema
 
 NAME = '/preprocessor'
 LIDAR = {'sources': ['lidar'], 'backend': 'numpy'}
@@ -269,6 +272,34 @@ def test_where_a_change_can_not_be_applied_nothing_changes(rig, remote, monkeypa
     assert remote.set(voxels__dense='uint8') == ['']
 
 
+def test_a_frame_that_overtakes_its_schema_is_kept_and_one_of_the_last_schema_still_fits(rig):
+    frames = []
+    reader = FrameReader(rig.own, callback=frames.append)
+    configs = [config_of(features__target_rate_hz=rate) for rate in (50.0, 40.0)]
+
+    def tell(config):
+        reader._on_schema(String(data=Source.text_of(config)))
+
+    def arrive(config, t_ns):
+        schema = Schema.from_config(config)
+        voxels, features = voxel_frame(config, t_ns), feature_frame(schema, t_ns)
+        reader._on_voxels(to_cloud(voxels_table(voxels), voxels))
+        reader._on_features(to_cloud(features_table(features, schema), features))
+
+    tell(configs[0])
+    for t_ns, config in ((1 * SECOND, configs[0]), (2 * SECOND, configs[1])):
+        arrive(config, t_ns)
+    assert (len(frames), reader.refused) == (1, 1)
+    tell(configs[1])
+    arrive(configs[0], 3 * SECOND)  # it was under way
+    arrive(configs[1], 4 * SECOND)
+    assert [frame.stamp_ns // SECOND for frame in frames] == [1, 2, 3, 4]
+    rates = [frame.schema['features']['target_rate_hz'] for frame in frames]
+    assert rates == [50.0, 40.0, 50.0, 40.0]
+    assert reader.refused == 0
+    reader.close()
+
+
 def test_many_changes_a_second_lose_no_frame(rig, remote, lidar):
     node, frames = rig.active(**LIDAR), []
     reader = FrameReader(rig.own, callback=frames.append, depth=100)
@@ -278,6 +309,7 @@ def test_many_changes_a_second_lose_no_frame(rig, remote, lidar):
     for k in range(24):
         assert remote.set(voxels__voxel_size=sizes[k % 4]) == ['']
         lidar.publish(cloud(START_NS + k * STEP_NS))
+        rig.wait(lambda n=k: len(frames) >= n - 1, 'the frames before: it is no overload')
     rig.wait(lambda: len(frames) == 24, 'all frames')
     assert [frame.stamp_ns for frame in frames] == [START_NS + k * STEP_NS for k in range(24)]
     for frame in frames:
@@ -341,7 +373,7 @@ def test_a_dump_starts_the_same_node_and_can_be_loaded(rig, remote, tmp_path):
     )
     changes = {'voxels__dense': 'uint8', 'features__targets': 4, 'imu__wait': 'newest'}
     assert remote.set(**changes, voxels__voxel_size=[1, 2, 2]) == [''] * 4
-    rig.wait(lambda: node._running.config.features.targets == 4, 'the change')
+    rig.wait(lambda: node._running.config.grid.dims == (16, 8, 2), 'the changes')
     path, config = tmp_path / 'dump.yaml', node._running.config
     path.write_text(yaml.safe_dump(nested(remote.dump())))
     assert Config.from_mapping(read_params_file(path, NAME)) == config
