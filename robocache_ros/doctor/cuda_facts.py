@@ -54,16 +54,23 @@ def driver(asked: Mapping[str, Any], load: Callable[[str], Any] = ctypes.CDLL) -
 def cupy(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return versions, and why CuPy can not use the GPU 'device_id', if so, as 'problem'."""
     from robocache_ros.backends import BackendUnavailable
-    from robocache_ros.backends.cuda import compiler, cupy_device
+    from robocache_ros.backends.cuda import cupy_device
 
     found: dict[str, Any] = {}
     try:
         found |= cupy_device.versions()
-        found['nvrtc'] = compiler.Compiler(compiler.load_nvrtc()).version
+        found['nvrtc'] = nvrtc_version()
         cupy_device.probe(int(asked['device_id']))
     except BackendUnavailable as unavailable:
         found['problem'] = str(unavailable)
     return found
+
+
+def nvrtc_version() -> str:
+    """Return the version of the compiler of kernels; BackendUnavailable where it is missing."""
+    from robocache_ros.backends.cuda.compiler import Compiler, load_nvrtc
+
+    return Compiler(load_nvrtc()).version
 
 
 def torch(asked: Mapping[str, Any]) -> dict[str, Any]:

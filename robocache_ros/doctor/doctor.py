@@ -60,7 +60,8 @@ def examine(
     look = partial(_look, findings)
     for check in (check_python, check_package, check_numpy, check_cupy_packages):
         look(check)
-    look(partial(_examine_live, env, path, node, watch_sec))
+    if not exit_code(findings):  # else nothing of the rest can be imported
+        look(partial(_examine_live, env, path, node, watch_sec))
     for in_env in (check_discovery, check_transport, check_shared_memory, check_sockets):
         look(partial(in_env, env))
     return findings
@@ -82,13 +83,13 @@ def _examine_live(
     asked = {'flat': flat, 'node': node, 'watch_sec': watch_sec, 'device_id': device_id}
     with contextlib.ExitStack() as probes:
         start = partial(_start, probes, asked)
-        graph = start('graph_facts:look', watch_sec + LIMIT_SEC)
+        graph = start('graph_facts:look', watch_sec)
         driver, cupy, torch = (start(f'cuda_facts:{name}') for name in ('driver', 'cupy', 'torch'))
         pipeline = start('config_facts:look') if flat else dict
         seen = graph()
         yield from judge_ros(seen, env)
         yield from judge_pipeline(pipeline())
-        yield from judge_graph(seen, bool(flat.get('use_sim_time')), watch_sec)
+        yield from judge_graph(seen, bool(flat.get('use_sim_time')))
         yield from judge_cuda(driver(), cupy(), backend, device_id)
         yield from judge_torch(torch(), params.encoder_devices)
 
@@ -97,10 +98,10 @@ def _start(
     probes: contextlib.ExitStack,
     asked: Mapping[str, Any],
     function: str,
-    limit_sec: float = LIMIT_SEC,
+    more_sec: float = 0.0,
 ) -> Callable[[], dict[str, Any]]:
     """Start a probe, which ends with `probes`; return what waits for its facts."""
-    probe = Probe(function, asked, limit_sec)
+    probe = Probe(f'robocache_ros.doctor.{function}', asked, LIMIT_SEC + more_sec)
     probes.callback(probe.end)
     return probe.facts
 

@@ -19,9 +19,9 @@ _INSTALL = (
     '/opt/ros/<distro>/setup.bash`), or on x86-64 run `pip install robocache_ros[ros]`.'
 )
 _PROFILE = (
-    'The driver may be idle. If it is not, set FASTDDS_DEFAULT_PROFILES_FILE to '
-    'config/fastdds_large_messages.xml where it is started: without it, best-effort messages '
-    'above 512 KiB are lost.'
+    'The driver may be idle or slow: listen longer, with --watch 20. If it sends clouds or '
+    'images, set FASTDDS_DEFAULT_PROFILES_FILE to config/fastdds_large_messages.xml where it is '
+    'started: without that, best-effort messages above 512 KiB are lost.'
 )
 
 
@@ -49,15 +49,8 @@ def judge_ros(facts: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Find
         yield fine('ros', f'ROS 2 {distro or "without ROS_DISTRO"}, {facts["rmw"]}.')
 
 
-def judge_graph(facts: Mapping[str, Any], sim_time: bool, watch_sec: float) -> Iterator[Finding]:
-    """
-    Judge what was seen, see graph_facts.
-
-    Args:
-        facts: what was seen.
-        sim_time: whether the node takes its time from /clock.
-        watch_sec: for how long it was looked.
-    """
+def judge_graph(facts: Mapping[str, Any], sim_time: bool) -> Iterator[Finding]:
+    """Judge what was seen, see graph_facts, of a node that takes its time from /clock or not."""
     if 'nodes' not in facts:
         return
     yield from _company(facts)
@@ -67,7 +60,9 @@ def judge_graph(facts: Mapping[str, Any], sim_time: bool, watch_sec: float) -> I
         yield warning('/tf', facts['transforms'], 'Install tf2_msgs, or set each `extrinsic`.')
     yield from _clock(facts, sim_time)
     for name, source in facts.get('sources', {}).items():
-        yield from judge_source(name, source, watch_sec, facts['clock'] > 0 and not sim_time)
+        yield from judge_source(
+            name, source, facts['watched_sec'], facts['clock'] > 0 and not sim_time
+        )
     yield from _diagnostics(facts)
 
 
@@ -107,7 +102,7 @@ def judge_source(
         nodes = ', '.join(facts['nodes'])
         yield fine(
             name,
-            f'{received} messages in {watch_sec:g} s on {facts["topic"]} from {nodes}, '
+            f'{received} messages in {watch_sec:.0f} s on {facts["topic"]} from {nodes}, '
             f'{facts["qos"]}.',
         )
 
@@ -128,7 +123,7 @@ def _missing(name: str, facts: Mapping[str, Any], watch_sec: float) -> tuple[str
         return told(Level.ERROR, name, facts['incompatible'])[2:]
     nodes = ', '.join(facts['nodes'])
     return (
-        f'{nodes} publishes {topic}, but nothing arrived in {watch_sec:g} s ({facts["qos"]}).',
+        f'{nodes} publishes {topic}, but nothing arrived in {watch_sec:.0f} s ({facts["qos"]}).',
         _PROFILE,
     )
 
@@ -167,4 +162,5 @@ def _diagnostics(facts: Mapping[str, Any]) -> Iterator[Finding]:
     """Repeat what the preprocessors that run say of themselves."""
     for name, (level, sentence) in facts['diagnostics'].items():
         if level:
-            yield told(Level.ERROR if level > 1 else Level.WARNING, name, sentence)
+            level = Level.ERROR if level > 1 else Level.WARNING
+            yield Finding(level, name, sentence, 'As it says; /diagnostics has the numbers.')

@@ -3,15 +3,15 @@
 """
 What is seen of a live ROS graph within a few seconds, in a process of its own.
 
-A node listens that offers nothing: no service, no parameter, no topic. With parameters it has the
-subscriptions of the preprocessor, and does with messages what that would do, up to computing.
+A node listens that says nothing and offers no service. With parameters it has the subscriptions
+of the preprocessor, and does with messages what that would do, up to computing.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from robocache_ros.ros.inputs import Inputs
 from robocache_ros.timeline.track import SourceStatus
 
 _SPIN_SEC = 0.1
+_PATIENCE_SEC = 4.0  # on a machine that is busy, nodes take seconds to find one another
 _QUIET = ('--ros-args', '--disable-external-lib-logs', '--disable-rosout-logs')  # writes no file
 _OF_ROS = ('qos_overrides.', 'use_sim_time')
 
@@ -39,7 +40,8 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     Look for 'watch_sec' seconds, with the eyes of the node 'node' and its parameters 'flat'.
 
-    Without 'flat' it is seen who is there, and no more.
+    For some seconds more where somebody is there but not heard yet: 'watched_sec' says for how
+    long. Without 'flat' it is seen who is there, and no more.
     """
     rclpy.init(args=list(_QUIET))
     try:
@@ -62,7 +64,13 @@ def _look(node: Node, asked: Mapping[str, Any]) -> dict[str, Any]:
             sight = _Sight(node, _config(asked))
     except ConfigError as refused:
         found['refused'] = list(refused.problems)
-    _spin(node, float(asked['watch_sec']))
+
+    def heard_all() -> bool:
+        names = {name.partition(': ')[0] for name in said}
+        known = names.issuperset(preprocessors(node)) and any(_others(node))
+        return known and (sight is None or sight.hears_all())
+
+    found['watched_sec'] = _watch(node, float(asked['watch_sec']), heard_all)
     if sight is not None:
         found |= sight.facts()
     ours = preprocessors(node)
@@ -84,6 +92,14 @@ class _Sight:
         self._pipeline = Pipeline(config, NumpyBackend())
         self._inputs = Inputs(node, config, self._pipeline, lambda: None)
         self._inputs.set_active(True)
+
+    def hears_all(self) -> bool:
+        """Whether something came from every source that somebody publishes."""
+        sources = self._pipeline.status(time.monotonic_ns()).sources
+        return all(
+            sources[each.source.name].received or each.incompatible or not each.publishers
+            for each in self._inputs
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return what is seen of the sources, and of /tf."""
@@ -147,13 +163,17 @@ def _config(asked: Mapping[str, Any]) -> Config:
     return Config.from_mapping(flat)
 
 
-def _spin(node: Node, watch_sec: float) -> None:
+def _watch(node: Node, watch_sec: float, heard_all: Callable[[], bool]) -> float:
+    """Spin for `watch_sec`, and then until all is heard that is there; return the seconds."""
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    deadline_sec = time.monotonic() + watch_sec
-    while (left_sec := deadline_sec - time.monotonic()) > 0:
-        executor.spin_once(timeout_sec=min(left_sec, _SPIN_SEC))
+    begin_sec = time.monotonic()
+    while (sec := time.monotonic() - begin_sec) < watch_sec + _PATIENCE_SEC:
+        if sec >= watch_sec and heard_all():
+            break
+        executor.spin_once(timeout_sec=_SPIN_SEC)
     executor.shutdown()
+    return sec
 
 
 def _hear(said: dict[str, list[Any]], array: DiagnosticArray) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from robocache_ros.config import Config, ConfigError, ImageSource
+from robocache_ros.config import Config, ConfigError, ImageSource, SourceConfig
 from robocache_ros.config.params_file import read_params_file
 from robocache_ros.doctor.finding import Finding, Level, error, fine, told, warning
 
@@ -40,11 +40,18 @@ def read_params(path: str, node: str) -> Params:
     log.addHandler(heard)
     try:
         flat = read_params_file(path, node)
+    except ConfigError as unreadable:
+        finding = error(ABOUT, f'{unreadable}.', 'Give --params a file of ROS parameters.')
+        return Params(node, findings=(finding,))
+    finally:
+        log.removeHandler(heard)
+    try:
         config = Config.from_mapping(flat)
     except ConfigError as refused:
         return Params(node, findings=tuple(_refusals(refused.problems)))
-    finally:
-        log.removeHandler(heard)
+    clashes = tuple(_clashes(config, node))
+    if clashes:
+        return Params(node, findings=clashes)
     notices = [
         told(Level.WARNING, ABOUT, text) for text in (*heard.sentences, *config.notices(flat))
     ]
@@ -71,6 +78,26 @@ def _refusals(problems: Any) -> Iterator[Finding]:
     for problem in problems:
         sentence = f'Refused: {problem}.'.replace('..', '.')
         yield error(ABOUT, sentence, 'Change it; docs/parameters.md has what is allowed.')
+
+
+def _clashes(config: Config, node: str) -> Iterator[Finding]:
+    """Find topics that are read as two types, which no middleware can do."""
+    readers: dict[str, SourceConfig] = {}
+    namespace = node.rpartition('/')[0]
+    for source in config.sources:
+        topic = source.topic
+        if topic.startswith('~'):
+            topic = f'{node}{topic[1:]}'
+        elif not topic.startswith('/'):
+            topic = f'{namespace}/{topic}'
+        first = readers.setdefault(topic, source)
+        if first.message != source.message:
+            yield error(
+                ABOUT,
+                f'{first.name} reads {topic} as {first.message}, and {source.name} as '
+                f'{source.message}: a topic has one type.',
+                f'Set {first.name}.topic or {source.name}.topic.',
+            )
 
 
 class _Heard(logging.Handler):

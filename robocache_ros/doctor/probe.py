@@ -22,18 +22,17 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 _GRACE_SEC = 1.0
-_PACKAGE = 'robocache_ros.doctor'
 
 
 class Probe:
-    """A function of this package that runs beside us; `facts` are what it says."""
+    """A function that runs beside us; `facts` are what it says."""
 
     def __init__(self, function: str, asked: Mapping[str, Any], limit_sec: float) -> None:
         """
         Start it.
 
         Args:
-            function: 'module:function' of this package.
+            function: 'module:function'.
             asked: what it is called with.
             limit_sec: it is ended when it takes longer.
         """
@@ -44,7 +43,7 @@ class Probe:
             words.write(json.dumps(asked, default=str).encode())
             words.seek(0)
             self._process = subprocess.Popen(
-                [sys.executable, '-m', __name__, f'{_PACKAGE}.{function}'],
+                [sys.executable, '-m', __name__, function],
                 stdin=words,
                 stdout=self._output,
                 stderr=self._errors,
