@@ -19,6 +19,7 @@ from robocache_ros.doctor.probe import Probe
 from robocache_ros.doctor.report import as_json, as_text, exit_code
 from robocache_ros.doctor.software import (
     check_cupy_packages,
+    check_load,
     check_numpy,
     check_package,
     check_python,
@@ -27,6 +28,7 @@ from robocache_ros.doctor.transport import check_sockets, check_transport
 
 LIMIT_SEC = 30.0  # for each look; all of them are taken at once
 _LONGEST_WATCH_SEC = 60.0
+_INTERRUPTED = 130  # as shells have it
 _EPILOG = """
 exit code:
   0  nothing keeps the node from working (there may be warnings)
@@ -39,7 +41,10 @@ It changes nothing. With --params it has the subscriptions of the node for a few
 def main(argv: Sequence[str] | None = None) -> int:
     """Look, print what was found, and return the exit code."""
     options = _parse(argv)
-    findings = examine(os.environ, options.params, options.node, options.watch)
+    try:
+        findings = examine(os.environ, options.params, options.node, options.watch)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     print(as_json(findings) if options.json else as_text(findings))
     return exit_code(findings)
 
@@ -58,7 +63,7 @@ def examine(
     """
     findings: list[Finding] = []
     look = partial(_look, findings)
-    for check in (check_python, check_package, check_numpy, check_cupy_packages):
+    for check in (check_python, check_package, check_numpy, check_cupy_packages, check_load):
         look(check)
     if not exit_code(findings):  # else nothing of the rest can be imported
         look(partial(_examine_live, env, path, node, watch_sec))

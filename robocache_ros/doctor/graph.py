@@ -102,7 +102,7 @@ def judge_source(
         nodes = ', '.join(facts['nodes'])
         yield fine(
             name,
-            f'{received} messages in {watch_sec:.0f} s on {facts["topic"]} from {nodes}, '
+            f'{received} received in {watch_sec:.0f} s on {facts["topic"]} from {nodes}, '
             f'{facts["qos"]}.',
         )
 
@@ -159,8 +159,11 @@ def _clock(facts: Mapping[str, Any], sim_time: bool) -> Iterator[Finding]:
 
 
 def _diagnostics(facts: Mapping[str, Any]) -> Iterator[Finding]:
-    """Repeat what the preprocessors that run say of themselves."""
-    for name, (level, sentence) in facts['diagnostics'].items():
-        if level:
-            level = Level.ERROR if level > 1 else Level.WARNING
-            yield Finding(level, name, sentence, 'As it says; /diagnostics has the numbers.')
+    """Repeat what the preprocessors that run say of themselves, each cause once."""
+    complaints = {name: said for name, said in facts['diagnostics'].items() if said[0]}
+    sentences = {sentence for _, sentence in complaints.values()}
+    for name, (level, sentence) in complaints.items():
+        if any(cause != sentence and cause in sentence for cause in sentences):
+            continue
+        worse = Level.ERROR if level > 1 else Level.WARNING
+        yield Finding(worse, name, sentence, 'As it says; /diagnostics has the numbers.')

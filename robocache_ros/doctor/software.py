@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from robocache_ros.resources import share_dir
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_NUMPY = (1, 21)
+_BUSY = 2.0  # processes that want to run, for each core
 
 
 def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[Finding]:
@@ -47,6 +49,19 @@ def check_numpy() -> Iterator[Finding]:
         yield error('numpy', f'NumPy {version} is too old.', 'Install NumPy 1.21 or newer.')
     else:
         yield fine('numpy', f'NumPy {version}.')
+
+
+def check_load(load: float | None = None) -> Iterator[Finding]:
+    """Look whether the processors have time for a node."""
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0] if load is None else load
+    sentence = f'Load {load:.1f} on {cores} core{"s" if cores > 1 else ""}'
+    if load > _BUSY * cores:
+        yield warning(
+            'load', f'{sentence}: all messages are late.', 'Look at `top` for what is at work.'
+        )
+    else:
+        yield fine('load', f'{sentence}.')
 
 
 def check_cupy_packages() -> Iterator[Finding]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from robocache_ros.doctor.report import as_json, as_text, exit_code
 
 ROOT = Path(__file__).resolve().parents[2]
 SOME = [fine('python', 'Good.'), warning('sockets', 'Small.', 'Grow.'), error('cam', 'No.', 'Do.')]
+SLEEP = 'import time; time.sleep(600)'
 STAND_INS = """
 import os, time
 
@@ -167,19 +169,33 @@ def test_without_ros_it_says_so_and_looks_at_all_the_rest(import_path, monkeypat
     assert looked_at >= {'python', 'package', 'numpy', 'cuda', 'torch', 'discovery', 'sockets'}
 
 
+def test_an_interrupt_ends_it_and_all_it_has_started_without_a_traceback(import_path):
+    (import_path / 'rclpy.py').write_text(f'open({str(import_path / "up")!r}, "w"); {SLEEP}')
+    words = [sys.executable, '-m', 'robocache_ros', 'doctor']
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 30
+    while not (import_path / 'up').exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=30) == (b'', b'')
+    assert process.returncode == 130
+
+
 def test_without_numpy_it_is_a_finding(import_path):
     (import_path / 'numpy.py').write_text('raise ImportError("built for another Python")')
     words = [sys.executable, '-m', 'robocache_ros', 'doctor', '--json']
     run = subprocess.run(words, capture_output=True, text=True, timeout=60, cwd=import_path)
-    sentences = [one['sentence'] for one in json.loads(run.stdout)['findings']]
+    first, *others = json.loads(run.stdout)['findings']
     assert (run.returncode, run.stderr) == (1, '')
-    assert sentences == ['NumPy can not be imported: built for another Python.']
+    assert first['sentence'] == 'NumPy can not be imported: built for another Python.'
+    assert not [one for one in others if one['about'] in ('doctor', 'ros')]
 
 
 def test_a_look_that_hangs_does_not_keep_it(import_path, monkeypatch, capsys):
     monkeypatch.setattr(doctor, 'LIMIT_SEC', 0.3)
-    (import_path / 'torch.py').write_text('import time; time.sleep(600)')
-    (import_path / 'rclpy.py').write_text('import time; time.sleep(600)')
+    (import_path / 'torch.py').write_text(SLEEP)
+    (import_path / 'rclpy.py').write_text(SLEEP)
     begin = time.monotonic()
     assert main(['doctor', '--watch', '0.1', '--json']) == 1
     assert time.monotonic() - begin < 60

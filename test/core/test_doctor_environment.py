@@ -19,7 +19,12 @@ from robocache_ros.doctor.memory import (
     judge_stale,
 )
 from robocache_ros.doctor.segments import Segment, segments
-from robocache_ros.doctor.software import check_cupy_packages, check_package, check_python
+from robocache_ros.doctor.software import (
+    check_cupy_packages,
+    check_load,
+    check_package,
+    check_python,
+)
 from robocache_ros.doctor.transport import check_sockets, check_transport, transport_of
 from robocache_ros.resources import config_file
 
@@ -217,6 +222,13 @@ def test_a_machine_without_shared_memory_is_no_problem(tmp_path):
 def test_an_old_python_is_an_error_and_this_one_is_not():
     assert only(check_python((3, 8, 10))).level is Level.ERROR
     assert not bad(check_python())
+
+
+def test_a_machine_that_is_busy_is_a_warning():
+    cores = len(os.sched_getaffinity(0))
+    assert not bad(check_load(1.9 * cores))
+    assert 'late' in only(check_load(2.1 * cores)).sentence
+    assert list(check_load())
 
 
 def test_missing_files_of_the_package_are_an_error(monkeypatch):

@@ -48,7 +48,7 @@ def only(found):
 def test_a_source_that_delivers_is_one_line():
     (one,) = of_source()
     assert one.level is Level.FINE
-    assert '30 messages in 3 s on /lidar/points from driver' in one.sentence
+    assert '30 received in 3 s on /lidar/points from driver' in one.sentence
 
 
 @pytest.mark.parametrize(('needed', 'level'), [(True, Level.ERROR), (False, Level.WARNING)])
@@ -112,10 +112,15 @@ def test_sim_time_without_a_clock_is_an_error():
     assert not bad(of_graph(sim_time=True, clock=1))
 
 
-def test_what_running_preprocessors_complain_of_is_repeated():
-    said = {'/p: lidar': [2, 'No publisher: start the driver.'], '/p: imu': [0, '200 Hz.']}
+def test_each_cause_that_running_preprocessors_complain_of_is_repeated_once():
+    cause = 'No publisher: start the driver.'
+    said = {
+        '/p: output voxels': [2, f'Nothing to send: lidar does not deliver. {cause}'],
+        '/p: lidar': [2, cause],
+        '/p: imu': [0, '200 Hz.'],
+    }
     one = only(of_graph(preprocessors=['/p'], diagnostics=said))
-    assert one[:3] == (Level.ERROR, '/p: lidar', 'No publisher: start the driver.')
+    assert one[:3] == (Level.ERROR, '/p: lidar', cause)
 
 
 def test_packages_and_transforms_that_are_lacking_are_findings():
