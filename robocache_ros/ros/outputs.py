@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -67,17 +68,31 @@ class Outputs:
         self._made_by = made_by
         self._backend = backend
         self._lock = threading.Lock()  # while a frame is sent, nothing of this changes
-        self._voxels = self._publisher(PointCloud2, 'voxels')
-        self._features = self._publisher(PointCloud2, 'features')
-        self._latest = self._publisher(Float32MultiArray, 'features/latest')
         self._optional: dict[str, Any] = {}
-        self.prepare(config)
-        # A plain publisher: what the outputs will look like is known before the first activation.
-        self._about = node.create_publisher(
-            String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
-        )
-        self._tell_schema()
-        self._changed = node.create_guard_condition(self._on_changed)
+        with ExitStack() as made:
+            self._voxels = self._lasting(made, PointCloud2, 'voxels')
+            self._features = self._lasting(made, PointCloud2, 'features')
+            self._latest = self._lasting(made, Float32MultiArray, 'features/latest')
+            made.callback(self._destroy_optional)
+            self.prepare(config)
+            # A plain one: what the outputs will look like is known before the first activation.
+            self._about = node.create_publisher(
+                String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
+            )
+            made.callback(node.destroy_publisher, self._about)
+            self._tell_schema()
+            self._changed = node.create_guard_condition(self._on_changed)
+            made.callback(node.destroy_guard_condition, self._changed)
+            self._made = made.pop_all()
+
+    def _lasting(self, made: ExitStack, message_type: type, name: str) -> Any:
+        publisher = self._publisher(message_type, name)
+        made.callback(self._node.destroy_lifecycle_publisher, publisher)
+        return publisher
+
+    def _destroy_optional(self) -> None:
+        for publisher in self._optional.values():
+            self._node.destroy_lifecycle_publisher(publisher)
 
     def _publisher(self, message_type: type, name: str) -> Any:
         return self._node.create_lifecycle_publisher(
@@ -99,21 +114,15 @@ class Outputs:
         """
         Make the publishers that are not there yet and that a configuration will ask for.
 
-        Raises what rclpy raises, and then nothing has changed.
+        Raises what rclpy raises; `adapt` then destroys those that were made.
         """
-        made: dict[str, Any] = {}
-        try:
-            for name, message_type in optional_types(config).items():
-                if name not in self._optional:
-                    made[name] = self._publisher(message_type, name)
-        except Exception:
-            for publisher in made.values():
-                self._node.destroy_lifecycle_publisher(publisher)
-            raise
-        for publisher in made.values() if self._voxels.is_activated else ():
-            publisher.on_activate(None)
-        with self._lock:
-            self._optional |= made
+        for name, message_type in optional_types(config).items():
+            if name not in self._optional:
+                made = self._publisher(message_type, name)
+                if self._voxels.is_activated:
+                    made.on_activate(None)
+                with self._lock:
+                    self._optional[name] = made
 
     def use(self, schema: Schema) -> None:
         """Tell what the frames mean from now on; in the thread that publishes them."""
@@ -184,11 +193,7 @@ class Outputs:
 
     def destroy(self) -> None:
         """Take the publishers down; the worker must have stopped."""
-        self._node.destroy_guard_condition(self._changed)
-        always = (self._voxels, self._features, self._latest)
-        for publisher in (*always, *self._optional.values()):
-            self._node.destroy_lifecycle_publisher(publisher)
-        self._node.destroy_publisher(self._about)
+        self._made.close()
 
 
 def optional_types(config: Config) -> dict[str, type]:

@@ -121,12 +121,12 @@ def test_frames_after_a_change_are_of_the_new_grid_and_none_is_lost(rig, remote,
     rig.settle(node, lidar)
     meet(rig, node, reader)
     stream(rig, node, lidar, 0, 3)
+    rig.wait(lambda: len(frames) == 3, 'the frames before')
     assert remote.set(voxels__voxel_size=2.0) == ['']
     stream(rig, node, lidar, 3, 3)
     rig.wait(lambda: len(frames) == 6, 'all frames')
     dims = [tuple(frame.schema['grid']['dims']) for frame in frames]
-    assert dims[0] == (16, 16, 4)
-    assert dims[3:] == [(8, 8, 2)] * 3
+    assert dims == [(16, 16, 4)] * 3 + [(8, 8, 2)] * 3
     for frame, of_grid in zip(frames, dims, strict=True):
         assert frame.features.schema_id == frame.schema['schema_id']
         assert (frame.voxels.x.tolist() == [0.5]) == (of_grid == (16, 16, 4))  # centre of the cell
@@ -146,6 +146,7 @@ def test_the_schema_goes_out_before_the_first_frame_of_it(rig, remote, lidar, mo
     )
     monkeypatch.setattr(node._outputs._features, 'publish', lambda m: (sent.append(m), to_send(m)))
     stream(rig, node, lidar, 0, 1)
+    rig.wait(lambda: sent, 'the first frame')
     assert remote.set_together(features__targets=4, voxels__channels=['count']) == ''
     stream(rig, node, lidar, 1, 1)
     rig.wait(lambda: len(sent) == 3, 'two frames')
