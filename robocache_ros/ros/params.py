@@ -93,15 +93,13 @@ class LiveParameters:
     def _on_set(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
         try:
             config = self._config_of(parameters)
+            if config is not None:
+                self._apply(config)
+                self._warn(config.notices(config.to_mapping()))
         except ConfigError as error:
             return _refusal(*error.problems)
-        if config is None:
-            return SetParametersResult(successful=True)
-        try:
-            self._apply(config)
         except Exception as error:
             return _refusal(f'nothing was changed, as that failed: {error}')
-        self._warn(config.notices(config.to_mapping()))
         return SetParametersResult(successful=True)
 
     def _config_of(self, parameters: Sequence[RosParameter]) -> Config | None:

@@ -194,6 +194,28 @@ def test_what_is_read_once_is_refused_with_the_reason_unless_it_is_that_already(
     assert 'backend is read once' in refused.reason
 
 
+def test_what_rclpy_has_declared_by_itself_is_read_once_all_the_same(rig):
+    given = {
+        **LIDAR,
+        'lidar.topic': 'here',
+        'autostart': False,
+        'lidar.occupancy_shape': [1, 2, 2],
+    }
+    node = PreprocessorNode(
+        context=rig.own.context,
+        parameter_overrides=[Parameter(name, value=value) for name, value in given.items()],
+        automatically_declare_parameters_from_overrides=True,
+    )
+    node.trigger_configure()
+    results = node.set_parameters(
+        [Parameter('lidar.topic', value='there'), Parameter('voxels.voxel_size', value=0.5)]
+    )
+    assert [result.successful for result in results] == [False, True]
+    assert results[0].reason.startswith('lidar.topic is read once')
+    assert node.get_parameter('lidar.topic').value == 'here'
+    node.destroy_node()
+
+
 @pytest.mark.parametrize('size', [2, [1.0, 2.0, 4.0], [1, 2, 4], 2.0], ids=str)
 def test_a_value_may_have_every_form_that_a_file_takes(rig, remote, size):
     node = rig.active(**LIDAR)
