@@ -56,10 +56,13 @@ def opened(pid):
 def ports(pid):
     """Return the lines of the kernel about what a process sends and receives over networks."""
     own = {name[len('socket:[') : -1] for name in opened(pid) if name.startswith('socket:')}
+    kinds = ('tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6')
+    tables = [Path(f'/proc/{pid}/net/{kind}') for kind in kinds]
     return [
         line
-        for table in ('tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6')
-        for line in Path(f'/proc/{pid}/net/{table}').read_text().splitlines()[1:]
+        for table in tables
+        if table.exists()
+        for line in table.read_text().splitlines()[1:]
         if own & set(line.split())
     ]
 
