@@ -232,7 +232,12 @@ class Config:
     def notices(self, flat: Mapping[str, Any]) -> tuple[str, ...]:
         """Return a sentence for each thing about `flat` that its author may not expect."""
         types = {source.name: source.type for source in self.sources}
-        summed = {c.field for c in self.voxels.parsed_channels if c.kind in ('mean', 'sum')}
+        summed = {
+            name
+            for channel in self.voxels.parsed_channels
+            if channel.kind in ('mean', 'sum', 'rgb')
+            for name in channel.fields
+        }
         resolutions = [
             f'{source.name}.fields.{name}.resolution'
             for source in self.cloud_sources()
