@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import bench_images as images
 import bench_inputs as inputs
 import bench_motion as motion
 import bench_peers as peers
@@ -23,8 +24,9 @@ from robocache_ros.codec.image import ImageView
 def all_cases(found: dict[str, Any], only: str = '') -> Iterator[Case]:
     """Yield every case with `only` in its name; inputs live only as long as their case."""
     for name, make, *arguments in TABLE:
-        if only in name:
-            yield make(name, found, *arguments)
+        case = make(name, found, *arguments) if only in name else None
+        if case is not None:
+            yield case
 
 
 def sparse(name, found, n, shape, size):
@@ -227,4 +229,8 @@ TABLE = (
     ('deskew_5_sweeps_of_100k', motion.merged_sweeps, 5, 100_000),
     ('image_grid_480p', image_grid, 480, 640),
     ('image_grid_1080p', image_grid, 1080, 1920),
+    ('jpeg_1080p', images.unpacking, 'jpeg', 1080, 1920),
+    ('progressive_1080p', images.unpacking, 'progressive', 1080, 1920),
+    ('png_1080p', images.unpacking, 'png', 1080, 1920),
+    ('depth_480p', images.unpacking, 'depth', 480, 640),
 )

@@ -9,6 +9,7 @@ Every function takes its input in the form that suits it best, made before the c
 from __future__ import annotations
 
 from importlib import import_module
+from io import BytesIO
 
 import numpy as np
 
@@ -19,6 +20,7 @@ HOW_TO_GET = {
     'scipy': 'pip install scipy',
     'torch': 'pip install torch --index-url https://download.pytorch.org/whl/cpu',
     'cv2': 'pip install opencv-python-headless',
+    'PIL': 'pip install pillow',
     'sensor_msgs_py': 'comes with ROS 2: source it',
 }
 
@@ -213,3 +215,16 @@ def image_grid_cv2(cv2, pixels, rows, cols):
     return cv2.resize(
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (cols, rows), interpolation=cv2.INTER_AREA
     )
+
+
+def decode_pillow(file):
+    """Open a file, as every example does."""
+    from PIL import Image
+
+    return np.asarray(Image.open(BytesIO(file)))
+
+
+def decode_cv2(cv2, file):
+    """Decode a file on one thread: blue, green, red, or what it stores."""
+    cv2.setNumThreads(1)
+    return cv2.imdecode(file, cv2.IMREAD_UNCHANGED)
