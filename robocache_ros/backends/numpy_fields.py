@@ -56,22 +56,17 @@ class Fields:
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
         """Values of the points of a field; kept in the workspace until the next call like this."""
-        values = self._work.array('values', self._points.looked_at, dtype)
-        for cloud, part in self._clouds:
-            if name in cloud.painted:
-                values[part] = self._painted[name][part]
-            elif cloud.has(name):
-                cloud.column(name, out=values[part], limit=part.stop - part.start)
-            else:
-                values[part] = np.nan
+        values = self._everywhere(name, dtype)
         kept, seen = self._points.kept, self.seen(name)
         if seen is not None:
             kept = seen if kept is None else kept.take(seen)
         if kept is None:
             return values
-        return values.take(
-            kept, out=self._work.array('kept_values', len(kept), dtype), mode='clip'
-        )
+        own = self._work.array('kept_values', len(kept), dtype)
+        if values.dtype != own.dtype:
+            own[:] = values.take(kept)
+            return own
+        return values.take(kept, out=own, mode='clip')
 
     def seen(self, name: str) -> IntArray | None:
         """Which of the points inside the grid, ascending, a field has; None: all of them."""
@@ -114,6 +109,20 @@ class Fields:
     def missing(self) -> tuple[str, ...]:
         """Fields that at least one cloud lacks."""
         return missing_fields([cloud for cloud, _ in self._clouds], self._spec)
+
+    def _everywhere(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
+        """Values of a field of all points that were looked at, [N]."""
+        if name in self._painted and all(name in cloud.painted for cloud, _ in self._clouds):
+            return self._painted[name]
+        values = self._work.array('values', self._points.looked_at, dtype)
+        for cloud, part in self._clouds:
+            if name in cloud.painted:
+                values[part] = self._painted[name][part]
+            elif cloud.has(name):
+                cloud.column(name, out=values[part], limit=part.stop - part.start)
+            else:
+                values[part] = np.nan
+        return values
 
     def _paint(self) -> dict[str, FloatArray]:
         """Paint the fields asked for that a camera paints; 0 where the cloud is not painted."""
