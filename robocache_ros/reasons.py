@@ -143,8 +143,8 @@ class Reason(Enum):
     IMAGE_FORMAT = _Entry(
         'image_format',
         Scope.SAMPLE,
-        'A compressed image is neither JPEG nor PNG nor compressedDepth made of PNG.',
-        'Set the image_transport of the publisher to jpeg or png.',
+        'A compressed image is not JPEG or PNG, or a kind of them that is not read.',
+        'Set the image_transport of the publisher to jpeg or png; docs/images.md lists the kinds.',
     )
     IMAGE_CORRUPT = _Entry(
         'image_corrupt',
