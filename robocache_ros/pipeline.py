@@ -15,8 +15,8 @@ from robocache_ros.assembly import Assembler, Notes, Selection
 from robocache_ros.backends import Backend
 from robocache_ros.codec.camera import Camera
 from robocache_ros.codec.cloud import CloudView
-from robocache_ros.codec.compressed import Picture, decoder_identity
-from robocache_ros.config import CompressedImageSource, Config, ImageSource
+from robocache_ros.codec.compressed import DecoderMissing, Picture, decoder_identity
+from robocache_ros.config import CompressedImageSource, Config, ConfigError, ImageSource
 from robocache_ros.encoding import EncoderStatus, Encodes, open_encoders
 from robocache_ros.motion.pose import Pose
 from robocache_ros.motion_sources import MotionSources
@@ -93,6 +93,11 @@ class Pipeline:
         self._placer = Placer(config, self._frames)
         self._painter = Painter(config, self._timeline, self._placer)
         self._encoders = open_encoders(config, live=False) if encoders is None else encoders
+        # What decodes and encodes the images, by source: its other builds give other bits.
+        self.made_by = {
+            **_decoders(config),
+            **{f'{name}.encoder': one.identity for name, one in self._encoders.items()},
+        }
         self._selector = Selector(
             config, self._timeline, self._motion, self._placer, self._painter, self._assembler
         )
@@ -180,15 +185,6 @@ class Pipeline:
             self._frames.tell(parent, child, t_ns, pose)
             if t_ns is not None:
                 self._transforms_ns = arrival_ns
-
-    @property
-    def made_by(self) -> dict[str, str]:
-        """What decodes and encodes the images, by source: its other builds give other bits."""
-        packed = (s.name for s in self.config.sources if isinstance(s, CompressedImageSource))
-        return {
-            **{name: decoder_identity() for name in packed},
-            **{f'{name}.encoder': one.identity for name, one in self._encoders.items()},
-        }
 
     def tell_camera(self, source: str, camera: Camera | Reason) -> None:
         """Take the calibration of a source that paints, or why what came is none."""
@@ -416,6 +412,20 @@ class Pipeline:
         self._frames.tree.clear()
         self._motion.begin_epoch()
         self._watch.begin_epoch()
+
+
+def _decoders(config: Config) -> dict[str, str]:
+    """Return what decodes the images of each source; ConfigError if there is nothing that can."""
+    found = {}
+    for source in config.sources:
+        if isinstance(source, CompressedImageSource):
+            try:
+                found[source.name] = decoder_identity()
+            except DecoderMissing as missing:
+                raise ConfigError(
+                    f'{source.name}.type compressed_image is not possible: {missing}'
+                ) from missing
+    return found
 
 
 def _row_of(payload: Payload) -> tuple[object, ...]:

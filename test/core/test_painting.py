@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -336,3 +337,11 @@ def test_a_tensor_has_no_channel_for_packed_colours():
     channels = {'count': np.array([3], np.uint32), 'rgb': np.array([0x808080], np.uint32)}
     grid = to_dense(VoxelRows(0, 'base_link', one, one, one, channels), about)
     assert grid.tolist() == [[[[3, 0]]]]
+
+
+def test_compressed_images_without_a_decoder_are_refused_at_the_start(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'PIL', None)
+    with pytest.raises(
+        ConfigError, match='camera.type compressed_image is not possible: .*pillow'
+    ):
+        drive_of(camera__type='compressed_image')
