@@ -135,7 +135,7 @@ class Fields:
         for cloud, part in self._clouds:
             fields = {name: painted[name][part] for name in painted if name in cloud.painted}
             if fields:
-                paint(self._work, cloud, [axis[part] for axis in self._points.moved], fields)
+                paint(self._work, cloud.views, [axis[part] for axis in self._points.moved], fields)
         return painted
 
     def _find_seen(self, name: str) -> IntArray:

@@ -24,7 +24,7 @@ from robocache_ros.backends.paint_rule import (
 )
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.camera import Camera
-from robocache_ros.codec.cloud import COLOURS, CloudView, View
+from robocache_ros.codec.cloud import COLOURS, View
 from robocache_ros.codec.image import ImageView
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -41,19 +41,19 @@ class _Seen(NamedTuple):
 
 def paint(
     work: Workspace,
-    cloud: CloudView,
+    views: Sequence[View],
     points: Sequence[FloatArray],
     fields: Mapping[str, FloatArray],
 ) -> None:
     """
-    Write painted fields of the first n points of a cloud, float32[n] each; NaN: no camera sees it.
+    Write the painted fields of the points of a cloud, float32[n] each; NaN: no view gives a value.
 
     `points`: x, y and z, float32[n] each, in the frame of the grid.
     """
     for values in fields.values():
         values.fill(np.nan)
     # The first view that sees a point gives it its value: it writes last.
-    for view in reversed(cloud.views):
+    for view in reversed(views):
         names = [name for name in view.fields if name in fields]
         if not names:
             continue
