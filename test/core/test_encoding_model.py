@@ -185,11 +185,15 @@ def test_half_precision_outputs_become_float32(tmp_path):
 
 
 def test_an_encoding_is_nobody_elses_memory(tmp_path):
-    path = save(
-        tmp_path / 'model.pt',
-        Other(lambda x: torch.arange(3.0).reshape(1, 3) + 0 * x[0, 0, 0, :1]),
-    )
-    model = Model.open(source(path, width=3))
+    class Constant(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer('kept', torch.arange(3.0).reshape(1, 3))
+
+        def forward(self, x):
+            return self.kept
+
+    model = Model.open(source(save(tmp_path / 'model.pt', Constant(), 'script'), width=3))
     first = model.encode(noise()[0])
     first += 100
     assert model.encode(noise()[0]).tolist() == [0, 1, 2]
