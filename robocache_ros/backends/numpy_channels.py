@@ -127,7 +127,7 @@ class Channels:
             span = int(labels.max()) + 1
             keys = rank * span
             keys += labels.astype(np.int64)
-            distinct, turn = rank_keys(self._work.inner('majority'), keys, len(found) * span)
+            distinct, turn = rank_keys(self._work.nested('majority'), keys, len(found) * span)
             votes = np.bincount(turn, minlength=len(distinct))
             cell, label = distinct // span, distinct % span
             # The labels of a cell are side by side, and each beats those with fewer votes, and of
