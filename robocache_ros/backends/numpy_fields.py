@@ -13,7 +13,7 @@ import numpy.typing as npt
 from robocache_ros.backends.numpy_cells import Located, slices
 from robocache_ros.backends.numpy_paint import paint
 from robocache_ros.backends.workspace import Workspace
-from robocache_ros.codec.cloud import COLOURS
+from robocache_ros.codec.cloud import COLOURS, RGB
 from robocache_ros.grid import FLOAT_RESOLUTION, INTEGER_RESOLUTION, VoxelSpec
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -52,7 +52,8 @@ class Fields:
         self._nonfinite: dict[str, int] = {}
         self._out_of_range: dict[str, int] = {}
         self._painted = self._paint()  # [N], of all points that were looked at
-        self._seen = {self.sight(name): self._find_seen(name) for name in self._painted}
+        sights = {self.sight(name): name for name in self._painted}
+        self._seen = {sight: self._find_seen(name) for sight, name in sights.items()}
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
         """Values of the points of a field; kept in the workspace until the next call like this."""
@@ -74,7 +75,7 @@ class Fields:
 
     def sight(self, name: str) -> str:
         """Return a name that fields have in common which the same points have."""
-        return 'colours' if name in self._painted and name in COLOURS else name
+        return RGB if name in self._painted and name in COLOURS else name
 
     def resolution(self, name: str) -> float:
         """Resolution of sums of a field, a power of two."""
