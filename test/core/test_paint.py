@@ -107,6 +107,14 @@ def test_a_cloud_without_points_is_painted_without_harm(voxelize):
     assert (len(found), found.stats.unseen) == (0, 0)
 
 
+def test_of_many_points_each_takes_its_own_pixel(voxelize):
+    points = np.tile(np.array([at(0, 0), at(3, 2), at(-2, 0)], F32), (50_000, 1))
+    points[-3:] = at(2, 1)
+    found = voxelize(painted(points, view(numbered(3, 4), paints=['pixel'])), GRID, ['sum_pixel'])
+    assert found.columns['sum_pixel'].tolist()[1:] == [0.0, 3 * 6.0, 49_999 * 11.0]
+    assert found.stats.unseen == 49_999
+
+
 # -- where points are --------------------------------------------------------------------------
 
 
