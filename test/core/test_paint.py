@@ -359,6 +359,8 @@ def test_unseen_points_are_those_inside_the_grid_of_the_field_with_most(voxelize
     found = voxelize(clouds, GRID, ['max_r', 'rgb', 'mean_depth'])
     assert (found.stats.used, found.stats.unseen) == (6, 4)
     assert found.stats.notes() == {Reason.POINT_OUT_OF_RANGE: 1, Reason.POINT_UNSEEN: 4}
+    assert np.nan_to_num(found.columns['max_r'], nan=-1).tolist() == [1, 4, -1, -1]
+    assert np.nan_to_num(found.columns['mean_depth'], nan=-1).tolist() == [-1, 1, -1, -1]
 
 
 def test_a_cloud_without_views_that_lacks_a_painted_field_is_said_to(voxelize):
