@@ -108,14 +108,17 @@ def _pixels(
         visible &= values >= 0
         visible &= values < np.float32(end)
     inside = np.flatnonzero(visible)
-    u, v, x, y, z = _taken(work, 'inside', (u, v, *place), inside)
-    x *= x
-    y *= y
-    z *= z
+    u, v, *place = _taken(work, 'inside', (u, v, *place), inside)
+    return inside if number is None else number.take(inside), u, v, _nearness(*place)
+
+
+def _nearness(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+    """1 / distance from the camera; x, y and z are overwritten."""
+    for values in (x, y, z):
+        values *= values
     x += y
     x += z
-    nearness = np.divide(np.float32(1), np.sqrt(x, out=x), out=x)
-    return inside if number is None else number.take(inside), u, v, nearness
+    return np.divide(np.float32(1), np.sqrt(x, out=x), out=x)
 
 
 def _moved(work: Workspace, view: View, axis: int, points: Sequence[FloatArray]) -> FloatArray:
