@@ -118,7 +118,9 @@ def _nearness(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
         values *= values
     x += y
     x += z
-    return np.divide(np.float32(1), np.sqrt(x, out=x), out=x)
+    np.sqrt(x, out=x)
+    np.divide(np.float32(1), x, out=x)
+    return x
 
 
 def _moved(work: Workspace, view: View, axis: int, points: Sequence[FloatArray]) -> FloatArray:
