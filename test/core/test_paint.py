@@ -129,12 +129,13 @@ def test_points_are_painted_where_their_transform_brings_them(values_of):
 
 
 def test_points_are_painted_where_their_motion_brings_them(values_of):
-    segments = np.zeros((1, 33), F32)
-    segments[0, [0, 4, 8]] = 1.0
-    segments[0, 27:30] = (1.0, 2.0, 0.0)  # T0
-    times = {'time': np.zeros(1, F32)}
+    segments = np.zeros((2, 33), F32)
+    segments[:, [0, 4, 8]] = 1.0
+    segments[1, 27:30] = (1.0, 2.0, 0.0)  # T0 of all times from 4.2 ms on
+    times = {'time': np.array([1e9 + 0.005])}  # s, more digits than a float32 has
     seen = view(numbered(3, 4), paints=['pixel', 'time'])
-    moved = replace(painted([at(0, 0)], seen, **times), motion=Motion('time', 1.0, 0.0, segments))
+    motion = Motion('time', 1e9, 1e9, segments)
+    moved = replace(painted([at(0, 0)], seen, **times), motion=motion)
     assert values_of(moved) == [9.0]
     assert values_of(moved, 'time') == [9.0]  # what was painted, not what the motion read
 
