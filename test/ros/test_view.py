@@ -287,7 +287,7 @@ def test_without_the_viewer_it_says_what_to_install(monkeypatch, capsys, tmp_pat
 # For a machine that runs other tests at the same time, and a viewer beside them.
 LIGHT = tuple(
     word
-    for setting in ('lidar.columns:=400', 'imu.rate_hz:=100.0', 'camera.rate_hz:=15.0')
+    for setting in ('lidar.columns:=400', 'imu.rate_hz:=100.0', 'camera.rate_hz:=10.0')
     for word in ('--sim-param', setting)
 )
 
