@@ -25,6 +25,9 @@ from robocache_ros.timeline.timeline import Timeline
 from robocache_ros.timeline.track import Track
 
 
+_DIAGONAL = 1.5  # of a cell of edge 1, with something to spare for the distortion
+
+
 class Shot(NamedTuple):
     """An image in a ring buffer that is near enough in time to paint a cloud."""
 
@@ -190,11 +193,12 @@ def _occlusion(source: ImageSource, camera: Camera) -> tuple[int, float]:
     Edge of a cell of the occlusion test in pixels, and how much nearer a point hides, in 1/m.
 
     Seen from the camera, two points of a surface that passes it at the distance h differ in 1 /
-    distance by no more than the angle between them divided by h.
+    distance by no more than the angle between them divided by h; and two points of a cell are at
+    most its diagonal apart.
     """
     focal = min(camera.fx, camera.fy)
     cell = math.floor(focal * source.occlusion_deg * math.pi / 180.0 + 0.5)
     if source.occlusion_deg == 0.0:
         return 0, 0.0
     cell = max(cell, 1)
-    return cell, 2.0 * cell / (focal * source.occlusion_clearance)
+    return cell, _DIAGONAL * cell / (focal * source.occlusion_clearance)
