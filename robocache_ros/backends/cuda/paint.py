@@ -80,12 +80,11 @@ class Painting:
         canvases['first'] = np.cumsum(canvases['views']) - canvases['views']
         canvases['fields'] = [_mask(cloud.painted, names) for cloud in clouds]
         self._at = [parcel.add(array) for array in (self._paint, canvases, self._table)]
-        before = parcel.nbytes
         images = {id(view.image): view.image for view in self._views}  # each once
         self._pixels = {
             key: parcel.add(image.data[: end_of(image)]) for key, image in images.items()
         }
-        self.image_bytes = parcel.nbytes - before
+        self.image_bytes = sum(map(end_of, images.values()))
         spans = Spans()
         self._nearest = [spans.add(4 * _cells(view)) for view in self._views]
         self.nearest_bytes = bucket(spans.nbytes, _LEAST_CLEAR) if spans.nbytes else 0
