@@ -552,7 +552,14 @@ PAINTLESS = (
     Reason.CAMERA_INFO_SIZE,
     Reason.PAINT_NO_IMAGE,
     Reason.PAINT_ENCODING,
-    Reason.IMAGE_CORRUPT,
+)
+# Why an image that is good has no encoding.
+ENCODERLESS = (
+    Reason.ENCODER_BUSY,
+    Reason.ENCODER_FAILED,
+    Reason.ENCODER_NONFINITE,
+    Reason.ENCODER_WIDTH,
+    Reason.ENCODER_OFF,
 )
 
 

@@ -102,9 +102,14 @@ class Fields:
         return sum(self._out_of_range.values())
 
     @property
-    def unseen(self) -> int:
-        """How many points inside the grid have no value of a painted field: the most of any."""
-        return max((len(self._points) - len(seen) for seen in self._seen.values()), default=0)
+    def unseen_of(self) -> dict[str, int]:
+        """How many points inside the grid have no value of a painted field, without zeros."""
+        counts = {name: len(self._points) - self._count_seen(name) for name in self._painted}
+        return {name: count for name, count in counts.items() if count}
+
+    def _count_seen(self, name: str) -> int:
+        seen = self.seen(name)
+        return len(self._points) if seen is None else len(seen)
 
     @property
     def missing(self) -> tuple[str, ...]:

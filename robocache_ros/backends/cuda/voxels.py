@@ -145,6 +145,11 @@ def _check(voxels: int, spec: VoxelSpec, rows: int, capped: int) -> None:
         raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {room}')
 
 
+def _by_field(spec: VoxelSpec, counts: Any) -> dict[str, int]:
+    found = zip(spec.fields, counts[: len(spec.fields)].tolist(), strict=True)
+    return {name: count for name, count in found if count}
+
+
 def _stats_of(
     found: Any, clouds: Sequence[CloudView], spec: VoxelSpec, looked_at: int, voxels_left: int
 ) -> PointStats:
@@ -165,5 +170,5 @@ def _stats_of(
         value_nonfinite=sum(found['value_nonfinite'].tolist()),
         value_range=sum(map(max, *ranges)),
         fields_missing=missing_fields(clouds, spec),
-        unseen=int(found['unseen'].max()),
+        unseen_of=_by_field(spec, found['unseen']),
     )
