@@ -70,6 +70,7 @@ setup(
             'pytest>=6.2,<8.4',  # 8.4 breaks launch_pytest, 9 launch_testing
             'coverage>=7.10',
             'hypothesis',
+            'opencv-python-headless',  # an oracle of cameras and decoders
             'rosbags',
             'ruff>=0.17,<0.18',  # another one formats differently
             'scipy',

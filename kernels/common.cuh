@@ -52,31 +52,41 @@ typedef unsigned long long u64;
 // What lies at an address of device memory. Told so, the compiler uses the instructions for that.
 // In a kernel with shared memory it cannot know, and uses those for both kinds: atomic operations
 // that wait for an answer which nobody asked for, those of 64 bits with a loop beside them.
-// In fusion.cu and images.cu, without shared memory, the assembler finds out by itself; there this
-// must not be used, as NVRTC 12.9 does not come to an end where a loop advances such a pointer.
+// In files without shared memory the assembler finds out by itself; there it must not be told, as
+// NVRTC 12.9 does not come to an end where a loop advances such a pointer. Those that use points
+// define NO_SHARED_MEMORY.
 template <class T>
 static __device__ __forceinline__ T* global(u64 address) {
-#ifdef ROBOCACHE_SHIM
+#if defined(ROBOCACHE_SHIM) || defined(NO_SHARED_MEMORY)
   return reinterpret_cast<T*>(address);
 #else
   return static_cast<T*>(__cvta_global_to_generic(address));
 #endif
 }
 
+// Element `index` of an array at an address. Where a loop counts the index, this keeps the compiler
+// from advancing a pointer.
+template <class T>
+static __device__ __forceinline__ T& element(u64 address, i64 index) {
+  return *global<T>(address + static_cast<u64>(index) * sizeof(T));
+}
+
 // Reads what other threads may change by atomics at the same time.
-static __device__ __forceinline__ u32 load_relaxed(const u32* at) {
+template <class T>
+static __device__ __forceinline__ T load_relaxed(const T* at) {
 #ifdef ROBOCACHE_SHIM
   return __atomic_load_n(at, __ATOMIC_RELAXED);
 #else
-  return *static_cast<const volatile u32*>(at);
+  return *static_cast<const volatile T*>(at);
 #endif
 }
 
 // ---- bytes of messages
 
 // PointField datatypes, and 0 for a field that a cloud does not have. Those of 64 bits are times.
+// A painted one is a float32 of ours, NO_VALUE_BITS where no camera saw the point.
 enum Type : i32 {
-  ABSENT, INT8, UINT8, INT16, UINT16, INT32, UINT32, FLOAT32, FLOAT64, INT64, UINT64, BOOL
+  ABSENT, INT8, UINT8, INT16, UINT16, INT32, UINT32, FLOAT32, FLOAT64, INT64, UINT64, BOOL, PAINTED
 };
 
 // Where one field of a cloud lies: a value every `point_stride` bytes, rows `row_stride` apart;
@@ -119,6 +129,7 @@ struct Cloud {
 struct Points {
   u64 clouds;       // Cloud[cloud_count]
   u64 fields;       // Field[cloud_count][field_count]: x, y, z, then those of the channels
+  u64 paint;        // Paint of paint.cu, which alone reads it
   i64 n;            // points looked at
   i64 dims[3];      // cells along x, y, z
   float origin[3];  // lower corner, metres
@@ -172,7 +183,8 @@ static __device__ __forceinline__ double load_double(const Field& field, u64 at)
     case UINT16: return static_cast<double>(load_bits16(at, field.swapped));
     case INT32: return static_cast<double>(static_cast<i32>(load_bits32(at, field.swapped)));
     case UINT32: return static_cast<double>(load_bits32(at, field.swapped));
-    case FLOAT32: return static_cast<double>(float_of_bits(load_bits32(at, field.swapped))) + 0.0;
+    case FLOAT32:
+    case PAINTED: return static_cast<double>(float_of_bits(load_bits32(at, field.swapped))) + 0.0;
     case FLOAT64:
       return __longlong_as_double(static_cast<i64>(load_bits64(at, field.swapped))) + 0.0;
     case INT64: return static_cast<double>(static_cast<i64>(load_bits64(at, field.swapped)));
@@ -184,9 +196,8 @@ static __device__ __forceinline__ double load_double(const Field& field, u64 at)
 
 // The cloud that point i is of; there are few.
 static __device__ __forceinline__ i32 cloud_of(const Points& points, i64 i) {
-  const Cloud* clouds = global<const Cloud>(points.clouds);
   i32 c = 0;
-  while (c + 1 < points.cloud_count && i >= clouds[c].end) ++c;
+  while (c + 1 < points.cloud_count && i >= element<const Cloud>(points.clouds, c).end) ++c;
   return c;
 }
 
@@ -202,7 +213,7 @@ static __device__ __forceinline__ u64 address_of(const Cloud& cloud, const Field
 }
 
 static __device__ __forceinline__ const Field& field_of(const Points& points, i32 cloud, i32 f) {
-  return global<const Field>(points.fields)[cloud * points.field_count + f];
+  return element<const Field>(points.fields, cloud * points.field_count + f);
 }
 
 // Value of field `f` (3 and up) of point i as float64.

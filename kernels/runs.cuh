@@ -16,8 +16,9 @@ struct Run {
   u32 doublings;  // of 1 that reach the length of the longest run of the warp
 };
 
-static __device__ __forceinline__ Run run_of(u32 key) {
-  const u32 before = __shfl_up_sync(FULL_WARP, key, 1);
+template <class T>
+static __device__ __forceinline__ Run run_of(T key) {
+  const T before = __shfl_up_sync(FULL_WARP, key, 1);
   const u32 firsts = __ballot_sync(FULL_WARP, LANE == 0 || key != before);
   const u32 up_to_here = FULL_WARP >> (31 - LANE);
   const u32 later = firsts & ~up_to_here;

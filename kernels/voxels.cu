@@ -13,6 +13,7 @@
 //   compete        N points             with a cap only: lowest hashes of the points of each voxel
 //   drop           N points             with a cap only: points that have none of those go outside
 //   accumulate     N points             add values to the record of the voxel
+//   vote           N points             with a majority only: count each label of each voxel
 //   finish         M voxels             record to row; totals
 //
 // A grid of up to 2^26 cells is one table: 4 launches after one clear of cells / 8 bytes. Larger
@@ -26,9 +27,12 @@
 // once per run of neighbours; finish reads R M and writes W M, across the bus where rows go to the
 // host. A cap of K points writes 4 N and 4 K M more, reads 4 N twice, and lowers some of the M
 // rows of K slots at random. All but the message and the rows stays in the L2 cache of larger GPUs.
+// A majority clears 12 bytes for each of 2 N ballots, rounded up to a power of two, and adds to one
+// per run of neighbours.
 //
 // Sums are of integers, least and greatest values of integers in the order of the floats: atomics
-// in any order give the same bits.
+// in any order give the same bits. So do votes: the greatest of (points, lowest label) wins, and
+// what a label has when its last point has voted is among the numbers that are compared.
 
 #include "common.cuh"
 #include "runs.cuh"
@@ -37,9 +41,12 @@
 #define BLOCKS 4        // on a multiprocessor at once: 1024 threads of 64 registers
 #define MAX_LEVELS 3
 #define MAX_FIELDS 13
-#define MAX_COLUMNS 57  // all channels of all fields, centroid and occupancy
+#define MAX_COLUMNS 70  // all channels of all fields, centroid, occupancy and rgb
 #define NONE (-1)       // a slot of a record that it does not have
 #define NO_HASH 0xffffffffu
+#define LABEL_BITS 16
+#define MAX_LABEL 0xffffu
+#define NO_COLOUR 0x80u  // grey
 
 // 256 cells are a block, with one base rank; 256 blocks are a tile, which THREADS scan at once.
 #define BLOCK_BITS 8
@@ -68,9 +75,11 @@ struct VoxelField {
   i32 without;   // points without a value for the sum
   i32 least;     // complement of the ordered bits; 0: no value
   i32 greatest;  // ordered bits; 0: no value
+  i32 elected;   // points << LABEL_BITS | complement of the label, 8 bytes; 0: no value
+  i32 table;     // number of its ballots, where there is a majority
 };
 
-enum ColumnKind : i32 { OCCUPANCY, CENTROID, MEAN, SUM, LEAST, GREATEST };
+enum ColumnKind : i32 { OCCUPANCY, CENTROID, MEAN, SUM, LEAST, GREATEST, MAJORITY, RGB };
 
 struct VoxelColumn {
   u64 address;        // float[rows]
@@ -89,6 +98,8 @@ struct VoxelTotals {
   u32 value_nonfinite[MAX_FIELDS];
   u32 sum_range[MAX_FIELDS];      // finite, 2^35 steps or more
   u32 extreme_range[MAX_FIELDS];  // finite, but not as float32
+  u32 unseen[MAX_FIELDS];         // painted, but no camera saw the point
+  u32 label_range[MAX_FIELDS];    // finite, but no label
 };
 
 struct VoxelJob {
@@ -102,6 +113,8 @@ struct VoxelJob {
   u64 hashes;   // u32[N], where there is a cap
   u64 slots;    // u32[slot_rows][cap]: the lowest hashes of the points of a voxel, ascending
   u64 records;  // u64[rows * record_words]
+  u64 ballots;  // u64[tables][ballot_mask + 1]: a voxel and a label that some of its points have
+  u64 votes;    // u32[the same]: how many of them so far
   u64 counts;   // VoxelTotals, cleared ahead of mark
   u64 totals;   // VoxelTotals, where the host reads it
   u64 index;    // i64[rows]
@@ -111,12 +124,14 @@ struct VoxelJob {
   i32 cap;      // points of a voxel that count, 0: all
   u32 seed;     // of the hashes
   u32 table;    // cells of the first level
+  u32 ballot_mask;
   i32 level_count;
   i32 record_words;
   i32 count_slot;
   i32 centroid;  // 1: records begin with three sums of steps
   i32 field_count;
   i32 column_count;
+  i32 colours[3];  // the fields r, g, b, where there is a column RGB
   VoxelField fields[MAX_FIELDS];
   VoxelColumn columns[MAX_COLUMNS];
 };
@@ -440,8 +455,27 @@ static __device__ __forceinline__ void raise(const Target& target, i32 slot, u32
   }
 }
 
+// Value of a field of a point, if it has one.
+struct Value {
+  double number;
+  bool present;
+  bool unseen;  // it would have one if a camera had seen it
+};
+
+static __device__ __forceinline__ Value value_at(const Points& points, i32 c, i64 i, i32 f) {
+  const Field& field = field_of(points, c, 3 + f);
+  Value value = {0.0, field.type != ABSENT, false};
+  if (value.present) {
+    const Cloud& cloud = global<const Cloud>(points.clouds)[c];
+    value.number = load_double(field, address_of(cloud, field, i));
+    value.unseen = field.type == PAINTED && value.number != value.number;
+    value.present = !value.unseen;
+  }
+  return value;
+}
+
 // Adds the value of one field of a point. `present`: the point is inside, and its cloud has the
-// field. `left_out` is shared: [MAX_FIELDS] of each of the three counts.
+// field. `left_out` is shared: [MAX_FIELDS] of each of the first three counts.
 static __device__ __forceinline__ void add_value(const VoxelField& field, const Target& target,
                                                  bool present, double value, u32* left_out) {
   const bool finite = fabs(value) <= 1.7976931348623157e308;
@@ -462,9 +496,11 @@ static __device__ __forceinline__ void add_value(const VoxelField& field, const 
   }
 }
 
+#define COUNTS 4  // of each field, from value_nonfinite to unseen
+
 KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
-  __shared__ u32 left_out[3 * MAX_FIELDS];
-  if (threadIdx.x < 3 * MAX_FIELDS) left_out[threadIdx.x] = 0;
+  __shared__ u32 left_out[COUNTS * MAX_FIELDS];
+  if (threadIdx.x < COUNTS * MAX_FIELDS) left_out[threadIdx.x] = 0;
   __syncthreads();
   const Points points = job->points;
   const VoxelLevel level = job->levels[job->level_count - 1];
@@ -498,22 +534,78 @@ KERNEL(accumulate, VoxelJob, THREADS, BLOCKS) {
     }
     const i32 c = inside ? cloud_of(points, i) : 0;
     for (i32 f = 0; f < field_count; ++f) {
-      double value = 0.0;
-      bool present = false;
-      if (inside) {
-        const Field& field = field_of(points, c, 3 + f);
-        present = field.type != ABSENT;
-        if (present) {
-          const Cloud& cloud = global<const Cloud>(points.clouds)[c];
-          value = load_double(field, address_of(cloud, field, i));
-        }
-      }
-      add_value(job->fields[f], target, present, value, left_out + f);
+      Value value = {0.0, false, false};
+      if (inside) value = value_at(points, c, i, f);
+      if (value.unseen) atomicAdd(left_out + 3 * MAX_FIELDS + f, 1u);
+      add_value(job->fields[f], target, value.present, value.number, left_out + f);
     }
   }
   __syncthreads();
   u32* counts = global<VoxelTotals>(job->counts)->value_nonfinite;
-  if (threadIdx.x < 3 * MAX_FIELDS && left_out[threadIdx.x] > 0) {
+  if (threadIdx.x < COUNTS * MAX_FIELDS && left_out[threadIdx.x] > 0) {
+    atomicAdd(counts + threadIdx.x, left_out[threadIdx.x]);
+  }
+}
+
+// ---- majorities
+
+// Adds to the points of a voxel that have a label. There are twice as many ballots as points.
+static __device__ __forceinline__ void cast_votes(const VoxelJob* job, const VoxelField& field,
+                                                  u32 row, u32 label, u32 points) {
+  const u64 ballot = (static_cast<u64>(row) + 1) << LABEL_BITS | label;  // never 0: that is free
+  const u32 mask = job->ballot_mask;
+  const i64 first = static_cast<i64>(field.table) * (static_cast<i64>(mask) + 1);
+  u64* ballots = global<u64>(job->ballots) + first;
+  u32 at = mixed(mixed(row) ^ label) & mask;
+  while (true) {
+    u64 found = load_relaxed(ballots + at);
+    if (found == 0) found = atomicCAS(ballots + at, 0ull, ballot);
+    if (found == 0 || found == ballot) break;
+    at = (at + 1) & mask;
+  }
+  const u32 votes = atomicAdd(global<u32>(job->votes) + first + at, points) + points;
+  const u64 standing = static_cast<u64>(votes) << LABEL_BITS | (MAX_LABEL - label);
+  u64* elected = global<u64>(job->records) + static_cast<u64>(row) * job->record_words +
+                 field.elected;
+  if (load_relaxed(elected) < standing) atomicMax(elected, standing);
+}
+
+KERNEL(vote, VoxelJob, THREADS, BLOCKS) {
+  __shared__ u32 left_out[MAX_FIELDS];
+  if (threadIdx.x < MAX_FIELDS) left_out[threadIdx.x] = 0;
+  __syncthreads();
+  const Points& points = job->points;
+  const VoxelLevel level = job->levels[job->level_count - 1];
+  const i64 rows = job->rows;
+  const u32* keys = global<const u32>(job->keys);
+  // Whole warps stay in the loop, for what they do together.
+  for (i64 start = FIRST - threadIdx.x; start < points.n; start += STRIDE) {
+    const i64 i = start + threadIdx.x;
+    const u32 key = i < points.n ? keys[i] : OUTSIDE;
+    const u32 rank = key != OUTSIDE ? rank_of(level, key) : OUTSIDE;
+    const i32 c = key != OUTSIDE ? cloud_of(points, i) : 0;
+    for (i32 f = 0; f < job->field_count; ++f) {
+      if (job->fields[f].elected == NONE) continue;
+      u64 choice = ~0ull;  // of those that do not vote
+      if (key != OUTSIDE) {
+        const Value value = value_at(points, c, i, f);
+        const float label = rintf(static_cast<float>(value.number));
+        const bool valid = label >= 0.0f && label <= static_cast<float>(MAX_LABEL);
+        const bool finite = fabs(value.number) <= 1.7976931348623157e308;
+        if (value.present && finite && !valid) atomicAdd(left_out + f, 1u);
+        if (value.present && valid && rank < rows) {
+          choice = static_cast<u64>(rank) << LABEL_BITS | static_cast<u32>(label);
+        }
+      }
+      const Run run = run_of(choice);
+      if (choice == ~0ull || run.first != LANE) continue;
+      cast_votes(job, job->fields[f], static_cast<u32>(choice >> LABEL_BITS),
+                 static_cast<u32>(choice) & MAX_LABEL, run.length);
+    }
+  }
+  __syncthreads();
+  u32* counts = global<VoxelTotals>(job->counts)->label_range;
+  if (threadIdx.x < MAX_FIELDS && left_out[threadIdx.x] > 0) {
     atomicAdd(counts + threadIdx.x, left_out[threadIdx.x]);
   }
 }
@@ -539,6 +631,17 @@ static __device__ __forceinline__ double centroid_of(const VoxelJob* job, const 
   return center + job->corner[axis];
 }
 
+// Mean of a field as a byte.
+static __device__ __forceinline__ u32 colour_of(const VoxelField& field, const u64* record,
+                                                u32 count) {
+  const u32 valid = count - reinterpret_cast<const u32*>(record)[field.without];
+  if (valid == 0) return NO_COLOUR;
+  double mean = static_cast<double>(static_cast<i64>(record[field.sum]));
+  mean /= static_cast<double>(valid);
+  mean = floor(mean * (1.0 / field.inverse) + 0.5);
+  return mean > 0.0 ? mean < 255.0 ? static_cast<u32>(mean) : 255u : 0u;
+}
+
 static __device__ __forceinline__ float value_of_column(const VoxelJob* job,
                                                         const VoxelColumn& column,
                                                         const u64* record, u32 count, i64 cell) {
@@ -551,6 +654,18 @@ static __device__ __forceinline__ float value_of_column(const VoxelJob* job,
     const u32 found = small[column.slot];
     if (found == 0) return __uint_as_float(NO_VALUE_BITS);
     return __uint_as_float(bits_of_ordered(column.kind == LEAST ? ~found : found));
+  }
+  if (column.kind == MAJORITY) {
+    const u64 elected = record[column.slot];
+    if (elected == 0) return __uint_as_float(NO_VALUE_BITS);
+    return static_cast<float>(MAX_LABEL - (static_cast<u32>(elected) & MAX_LABEL));
+  }
+  if (column.kind == RGB) {
+    u32 packed = 0;
+    for (i32 k = 0; k < 3; ++k) {
+      packed = packed << 8 | colour_of(job->fields[job->colours[k]], record, count);
+    }
+    return __uint_as_float(packed);
   }
   const u32 valid = count - small[column.without];
   if (valid == 0) return __uint_as_float(NO_VALUE_BITS);

@@ -1,7 +1,7 @@
 # Copyright 2026 the robocache_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The simulated robot and the preprocessor, and RViz if asked for.
+The simulated robot and the preprocessor, which colours its clouds, and RViz if asked for.
 
 `ros2 launch robocache_ros demo.launch.py rviz:=true`
 """
@@ -15,9 +15,10 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from robocache_ros.demo.options import PARAMETERS
 from robocache_ros.environment import for_large_messages
 from robocache_ros.launch_overrides import ARGUMENTS
-from robocache_ros.resources import share_dir
+from robocache_ros.resources import config_file, share_dir
 
 PASSED = ('namespace', 'backend', 'rviz', 'fixed_frame', 'log_level')
 
@@ -28,9 +29,10 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value='', description=ARGUMENTS[name])
         for name in PASSED
     ]
+    passed = [(name, LaunchConfiguration(name)) for name in PASSED]
     preprocessor = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share_dir() / 'launch' / 'preprocessor.launch.py')),
-        launch_arguments=[(name, LaunchConfiguration(name)) for name in PASSED],
+        launch_arguments=[*passed, ('params_file', str(config_file(PARAMETERS)))],
     )
     # The one that may be refused comes first: what runs by then would be left behind.
     return LaunchDescription([*declared, preprocessor, OpaqueFunction(function=_start_sim)])
@@ -41,6 +43,7 @@ def _start_sim(context):
     sim = Node(
         package='robocache_ros',
         executable='sim',
+        parameters=[{'publish_tf': True}],  # RViz shows the input cloud in the frame of the robot
         namespace=LaunchConfiguration('namespace').perform(context) or None,
         additional_env=environment,
         output='screen',

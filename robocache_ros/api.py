@@ -58,13 +58,14 @@ def voxelize(
     `points`: array [N, 3+] of x, y, z (m) and the columns named by `fields`, a tuple or mapping of
     columns, a structured array, or a PointCloud2 message. `voxel_size` in metres, one number or
     three; `point_cloud_range` [x y z min, x y z max]; `channels`: count, occupancy, centroid,
-    mean_F, min_F, max_F, sum_F with F any field. Points outside are left out and counted in
-    `.stats`; of more than `max_points` the first ones are used, of more than `max_voxels` those
-    with the lowest indices stay (a dense grid has all). Of a voxel with more points than
-    `max_points_per_voxel` a fair sample of so many is used, which depends on `seed` and on where
-    the points are, not on their order; 0 uses all. `resolutions`: steps in which a field is
-    summed, powers of two; default 1 for integers and 2^-18 for floats. `transform`: [4, 4], any
-    affine map into the frame of the grid, rounded to float32; `motion` instead: see `deskew`.
+    mean_F, min_F, max_F, sum_F, majority_F with F any field, and rgb, which packs the mean colour
+    of r, g and b as viewers read it. Points outside are left out and counted in `.stats`; of more
+    than `max_points` the first ones are used, of more than `max_voxels` those with the lowest
+    indices stay (a dense grid has all). Of a voxel with more points than `max_points_per_voxel` a
+    fair sample of so many is used, which depends on `seed` and on where the points are, not on
+    their order; 0 uses all. `resolutions`: steps in which a field is summed, powers of two;
+    default 1 for integers and 2^-18 for floats. `transform`: [4, 4], any affine map into the frame
+    of the grid, rounded to float32; `motion` instead: see `deskew`.
     Dense: count has to be a channel; empty cells and voxels without a valid value are 0.
 
     Arrays may be NumPy's, torch's, CuPy's, or any that speak DLPack; they are read where they

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
 from robocache_ros.grid import Channel, SparseVoxels, VoxelSpec
 from robocache_ros.motion_sources import Moment
 from robocache_ros.painting import Sight, Trouble
-from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.reasons import Reason
 from robocache_ros.resampling import Stream
 from robocache_ros.samples import (
     NEVER_SEEN_AGE_SEC,
@@ -79,6 +79,15 @@ class Selection(NamedTuple):
     picks: Sequence[CloudPick]  # newest first, of each source
     windows: Sequence[Window]  # for the feature table only
     moment: Moment
+
+    def images(self) -> Iterator[tuple[str, Snapshot]]:
+        """Yield the images whose pixels the frame needs, and their sources."""
+        for pick in self.picks:
+            yield from ((sight.source, sight.snapshot) for sight in pick.sights)
+        for window in self.windows:
+            if isinstance(window.source, ImageSource) and not isinstance(window.samples, Vector):
+                fresh = (image for image in window.samples if image.vector is None)
+                yield from ((window.source.name, image) for image in fresh)
 
 
 # What was left out, counted for a source by its name, or for the output itself.
@@ -150,13 +159,13 @@ class Assembler:
         notes = self._notes_on(selection)
         if not usable:
             return None, notes
-        voxels, seen_by = self._voxels_of(usable, notes)
+        voxels = self._voxels_of(usable)
         dtype = self.config.voxels.dense
         used: dict[str, tuple[int, ...]] = dict(selection.moment.used)
         for pick in reversed(usable):
             used[pick.source] = (*used.get(pick.source, ()), pick.t_ns)
-        for camera, times in seen_by.items():
-            used[camera] = tuple(sorted(times))
+        for sight in (sight for pick in usable for sight in pick.sights):
+            used[sight.source] = tuple(sorted({*used.get(sight.source, ()), sight.t_ns}))
         sources = [source.name for source in self.config.voxel_sources()]
         missing = tuple(name for name in sources if name not in used)
         troubled = any(pick.notes or any(pick.trouble.values()) for pick in selection.picks)
@@ -216,14 +225,10 @@ class Assembler:
                 notes.setdefault(camera, Counter()).update(why)
         return notes
 
-    def _voxels_of(
-        self, picks: Sequence[CloudPick], notes: Notes
-    ) -> tuple[SparseVoxels, dict[str, set[int]]]:
-        """Return the voxels, and the times of the images that painted them, by camera."""
-        seen_by: dict[str, set[int]] = {}
-        clouds = [self._painted(pick, seen_by, notes) for pick in picks]
+    def _voxels_of(self, picks: Sequence[CloudPick]) -> SparseVoxels:
+        clouds = [_painted(pick) for pick in picks]
         if len(clouds) > 1:
-            return self._backend.voxelize(clouds, self._spec), seen_by
+            return self._backend.voxelize(clouds, self._spec)
         snapshot = picks[0].snapshot  # a trigger faster than the LiDAR asks again for the same
         place, painted_by = place_of(clouds[0]), tuple(sight.key for sight in picks[0].sights)
         if (
@@ -233,20 +238,7 @@ class Assembler:
         ):
             snapshot.voxels = self._backend.voxelize(clouds, self._spec)
             snapshot.voxels_at, snapshot.painted_by = place, painted_by
-        return snapshot.voxels, seen_by
-
-    def _painted(self, pick: CloudPick, seen_by: dict[str, set[int]], notes: Notes) -> CloudView:
-        """Give a cloud the images that paint it; damaged ones are noted and left out."""
-        assert pick.cloud is not None
-        views = []
-        for sight in pick.sights:
-            try:
-                views.append(sight.view())
-            except Rejected as damaged:
-                notes.setdefault(sight.source, Counter())[damaged.reason] += 1
-            else:
-                seen_by.setdefault(sight.source, set()).add(sight.t_ns)
-        return replace(pick.cloud, views=tuple(views)) if views else pick.cloud
+        return snapshot.voxels
 
     def _prepare(self, window: Window) -> Counter[Reason]:
         """Compute the features of clouds and images that have none yet; returns the notes."""
@@ -278,19 +270,14 @@ class Assembler:
         return self._image_features(source, snapshot.payload)
 
     def _image_features(self, source: ImageSource, picture: Picture | None) -> Vector:
-        """Area means of an image; not valid if it is damaged, or if only its encoding is left."""
-        notes: dict[Reason, int] = {}
-        if picture is not None:
-            try:
-                image = picture.unpacked()
-            except Rejected as damaged:
-                notes = {damaged.reason: 1}
-            else:
-                grid, left_out = self._backend.image_grid(image, *source.grid, source.channels)
-                notes = {Reason.VALUE_NONFINITE: left_out} if left_out else {}
-                return Vector(grid, np.ones(1, np.bool_), notes)
-        width = self._places[source.name][0].source_columns.stop
-        return Vector(np.zeros(width, np.float32), np.zeros(1, np.bool_), notes)
+        """Area means of an image; not valid if only its encoding is left."""
+        if picture is None:
+            width = self._places[source.name][0].source_columns.stop
+            return Vector(np.zeros(width, np.float32), np.zeros(1, np.bool_))
+        image = picture.unpacked()
+        grid, left_out = self._backend.image_grid(image, *source.grid, source.channels)
+        notes = {Reason.VALUE_NONFINITE: left_out} if left_out else {}
+        return Vector(grid, np.ones(1, np.bool_), notes)
 
     def _fill(self, table: _Table, window: Window, targets: IntArray) -> tuple[int, ...]:
         """Resample one source into its columns; returns the times of the samples used."""
@@ -311,6 +298,13 @@ class Assembler:
                 for chosen in (aged_by, resampled.lower[0], resampled.upper[0]):
                     used.update(times[chosen].tolist())
         return tuple(sorted(used))
+
+
+def _painted(pick: CloudPick) -> CloudView:
+    """Give a cloud the images that paint it."""
+    assert pick.cloud is not None
+    views = tuple(sight.view() for sight in pick.sights)
+    return replace(pick.cloud, views=views) if views else pick.cloud
 
 
 def _add_moved_by(used: dict[str, tuple[int, ...]], windows: Sequence[Window]) -> None:

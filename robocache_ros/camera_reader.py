@@ -63,9 +63,10 @@ class CameraReader:
         reason = rejected.reason
         if reason not in self._refused:
             self._refused.add(reason)
+            fix = reason.fix.replace('`S.', f'`{self._source.name}.')
             self._tell(
                 f'{self._source.name}: a CameraInfo can not be used ({reason.key}: '
-                f'{rejected.detail}). {reason.fix} Said once, counted in /diagnostics.'
+                f'{rejected.detail}). {fix} Said once, counted in /diagnostics.'
             )
 
 

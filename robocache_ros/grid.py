@@ -295,7 +295,13 @@ class PointStats:
     value_nonfinite: int = 0  # values of used points; once per field, however many channels
     value_range: int = 0
     fields_missing: tuple[str, ...] = ()  # fields that at least one cloud lacks
-    unseen: int = 0  # used points without a value of a painted field: the most of any field
+    # Of painted fields, how many used points have no value; without zeros.
+    unseen_of: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def unseen(self) -> int:
+        """Used points without a value of a painted field: the most of any field."""
+        return max(self.unseen_of.values(), default=0)
 
     def notes(self) -> dict[Reason, int]:
         """Counts by reason, without zeros; which cloud lacks a field is not known here."""

@@ -15,14 +15,20 @@ from robocache_ros.assembly import Assembler, Notes, Selection, stale_features
 from robocache_ros.backends import Backend
 from robocache_ros.codec.camera import Camera
 from robocache_ros.codec.cloud import CloudView
-from robocache_ros.codec.compressed import Picture, decoder_identity
-from robocache_ros.config import CompressedImageSource, Config, ImageSource, check_change
+from robocache_ros.codec.compressed import DecoderMissing, Picture, decoder_identity
+from robocache_ros.config import (
+    CompressedImageSource,
+    Config,
+    ConfigError,
+    ImageSource,
+    check_change,
+)
 from robocache_ros.encoding import EncoderStatus, Encodes, open_encoders
 from robocache_ros.motion.pose import Pose
 from robocache_ros.motion_sources import MotionSources
 from robocache_ros.painting import Painter
 from robocache_ros.placing import Placer
-from robocache_ros.reasons import Reason
+from robocache_ros.reasons import ENCODERLESS, Reason, Rejected
 from robocache_ros.robot_frames import SILENT_NS, RobotFrames
 from robocache_ros.samples import (
     FeatureFrame,
@@ -37,7 +43,6 @@ from robocache_ros.selecting import Selector
 from robocache_ros.sweep_watch import SweepWatch
 from robocache_ros.timeline.aligner import Aligner, OutputStatus, Ready
 from robocache_ros.timeline.epochs import Arrival
-from robocache_ros.timeline.found import Found
 from robocache_ros.timeline.timeline import Timeline
 from robocache_ros.timeline.track import Snapshot, SourceStatus, Track
 from robocache_ros.timeline.trigger import make_trigger
@@ -81,9 +86,11 @@ class Pipeline:
         `on_change` is called, in the thread of `advance`, when a `reconfigure` has taken effect.
         Raises ConfigError where a file that the configuration names can not be used.
         """
+        self._encoders = open_encoders(config, live=False) if encoders is None else encoders
+        digests = {f'{name}.encoder.path': one.digest for name, one in self._encoders.items()}
         self._lock = threading.Lock()
         self._backend = backend
-        self._assembler = Assembler(config, Schema.from_config(config), backend)
+        self._assembler = Assembler(config, Schema.from_config(config, digests), backend)
         self._staged: Assembler | None = None  # of the configuration to come
         self._on_change = on_change
         self._timeline = Timeline(config)
@@ -95,7 +102,11 @@ class Pipeline:
         self._motion = MotionSources(config, self._timeline, self._frames)
         self._placer = Placer(config, self._frames)
         self._painter = Painter(config, self._timeline, self._placer)
-        self._encoders = open_encoders(config, live=False) if encoders is None else encoders
+        # What decodes and encodes the images, by source: its other builds give other bits.
+        self.made_by = {
+            **_decoders(config),
+            **{f'{name}.encoder': one.identity for name, one in self._encoders.items()},
+        }
         self._selector = self._new_selector()
         self._watch = SweepWatch(config, self._timeline, self._motion, self._placer)
         heard = [*self._voxel_tracks, *self._motion.tracks, *self._painter.tracks]
@@ -193,15 +204,6 @@ class Pipeline:
             if t_ns is not None:
                 self._transforms_ns = arrival_ns
 
-    @property
-    def made_by(self) -> dict[str, str]:
-        """What decodes and encodes the images, by source: its other builds give other bits."""
-        packed = (s.name for s in self.config.sources if isinstance(s, CompressedImageSource))
-        return {
-            **{name: decoder_identity() for name in packed},
-            **{f'{name}.encoder': one.identity for name, one in self._encoders.items()},
-        }
-
     def tell_camera(self, source: str, camera: Camera | Reason) -> None:
         """Take the calibration of a source that paints, or why what came is none."""
         with self._lock:
@@ -295,9 +297,7 @@ class Pipeline:
             if ready is None:
                 return None
             try:
-                with self._lock:
-                    selection = self._select(aligner, ready, now_ns)
-                    aligner.frame_id = selection.frame_id
+                selection = self._select(aligner, ready, now_ns)
                 frame, notes = self._compute(aligner, selection)
             except Exception:
                 with self._lock:
@@ -356,18 +356,25 @@ class Pipeline:
         """Take what the encoder makes of an image: its features, or why it has none."""
         with self._lock:
             image.encoding_due = False
-            if isinstance(found, Reason):
+            if not isinstance(found, Reason):
+                image.encoding = found
+            elif found in ENCODERLESS:
                 self._timeline.tracks[source].notes[found] += 1
             else:
-                image.encoding = found
+                self._leave_out(source, image, found)
 
     def _known_until_ns(self, tracks: Sequence[Track], track: Track, t_ref_ns: int) -> int:
         """Return until when a source has to be known: if it tells the motion, beyond the frame."""
-        if track not in self._motion.tracks:
-            return t_ref_ns
+        moves, paints = track in self._motion.tracks, track in self._painter.tracks
+        grid = tracks is self._voxel_tracks
         times = [t_ref_ns]
-        for found in self._selector.clouds_at(tracks, t_ref_ns):
-            times += [found.last_ns, *(shot.t_ns for shot in self._painter.shots(found))]
+        for found in self._selector.clouds_at(tracks, t_ref_ns) if moves or paints else ():
+            if moves:
+                times.append(found.last_ns)
+            if moves and grid:
+                times += [shot.t_ns for shot in self._painter.shots(found)]
+            if paints and grid:
+                times.append(found.middle_ns)  # until then there may be an image that is nearer
         return max(times)
 
     def _waits_for_others(self, tracks: Sequence[Track], t_ref_ns: int, now_ns: int) -> bool:
@@ -381,8 +388,10 @@ class Pipeline:
         for name in self._encoders:
             track = self._timeline.tracks[name]
             at = int(track.ring.times.searchsorted(t_ref_ns, side='right')) - 1
-            waited_for = at >= 0 and track.config.wait == 'until_t_ref'
-            if waited_for and track.ring.column(0)[at].encoding_due:
+            if track.config.wait == 'newest' or at < 0 or not self._timeline.in_epoch(track):
+                continue
+            near = t_ref_ns - int(track.ring.times[at]) <= track.config.max_gap_ns
+            if near and track.ring.column(0)[at].encoding_due:
                 return True
         return False
 
@@ -392,13 +401,32 @@ class Pipeline:
         if told_ns is None or now_ns - told_ns > SILENT_NS:
             return False
         clouds = list(self._selector.clouds_at(tracks, t_ref_ns))
-        return self._placer.waits(t_ref_ns, self._selector.frame_id(clouds), clouds)
+        shots = []
+        if tracks is self._voxel_tracks:
+            shots = [shot.place(self._frames) for f in clouds for shot in self._painter.shots(f)]
+        return self._placer.waits(t_ref_ns, self._selector.frame_id(clouds), clouds, shots)
 
     def _select(self, aligner: Aligner, ready: Ready, now_ns: int) -> Selection:
-        selection = self._selector.select(ready, now_ns, grid=aligner is self._voxels)
-        if aligner is self._voxels:
-            self._watch.keep(selection.moment)
-        return selection
+        """Choose the samples of a frame; where an image turns out to be damaged, others."""
+        while True:
+            with self._lock:
+                selection = self._selector.select(ready, now_ns, grid=aligner is self._voxels)
+                aligner.frame_id = selection.frame_id
+                if aligner is self._voxels:
+                    self._watch.keep(selection.moment)
+            damaged = [found for found in map(_damage_of, selection.images()) if found]
+            if not damaged:
+                return selection
+            with self._lock:
+                for source, image, reason in damaged:
+                    self._leave_out(source, image, reason)
+
+    def _leave_out(self, source: str, image: Snapshot, reason: Reason) -> None:
+        """Note an image that can not be unpacked, once, and let no frame choose it again."""
+        if not image.damaged:
+            image.damaged = True
+            image.release()
+            self._timeline.tracks[source].notes[reason] += 1
 
     def _look_at_sweeps(self) -> None:
         """See how well two sweeps agree; after the frame has gone out, as it can wait."""
@@ -437,6 +465,7 @@ class Pipeline:
             aligner.points += frame.voxels.stats.points
             aligner.points_used += frame.voxels.stats.used
             aligner.painted += any(t.config.name in frame.used for t in self._painter.tracks)
+            aligner.unseen.update(frame.voxels.stats.unseen_of)
         return True
 
     def _release(self, track: Track, targets_ns: IntArray) -> None:
@@ -463,14 +492,9 @@ class Pipeline:
         return max(newest - older, 0)
 
     def _oldest_cloud_ns(self, t_ref_ns: int) -> int:
-        """Return the middle of the oldest cloud that the next grid may need."""
-        times = [t_ref_ns]
-        for track in self._voxel_tracks:
-            at = self._oldest_row(track, t_ref_ns)
-            clouds = zip(track.ring.times[at:], track.ring.column(0)[at:], strict=True)
-            found = (Found(track, int(t), one) for t, one in clouds if one.payload is not None)
-            times += [cloud.middle_ns for cloud in found][:1]
-        return min(times)
+        """Return the middle of the oldest cloud that a grid of now may need."""
+        clouds = self._selector.clouds_at(self._voxel_tracks, t_ref_ns)
+        return min((cloud.middle_ns for cloud in clouds), default=t_ref_ns)
 
     def _begin_epoch(self) -> None:
         for aligner in self._aligners:
@@ -479,6 +503,31 @@ class Pipeline:
         self._frames.tree.clear()
         self._motion.begin_epoch()
         self._watch.begin_epoch()
+
+
+def _damage_of(chosen: tuple[str, Snapshot]) -> tuple[str, Snapshot, Reason] | None:
+    """Return what keeps an image from being unpacked, if anything does."""
+    source, image = chosen
+    try:
+        if isinstance(image.payload, Picture):
+            image.payload.unpacked()
+    except Rejected as damaged:
+        return source, image, damaged.reason
+    return None
+
+
+def _decoders(config: Config) -> dict[str, str]:
+    """Return what decodes the images of each source; ConfigError if there is nothing that can."""
+    found = {}
+    for source in config.sources:
+        if isinstance(source, CompressedImageSource):
+            try:
+                found[source.name] = decoder_identity()
+            except DecoderMissing as missing:
+                raise ConfigError(
+                    f'{source.name}.type compressed_image is not possible: {missing}'
+                ) from missing
+    return found
 
 
 def _row_of(payload: Payload) -> tuple[object, ...]:

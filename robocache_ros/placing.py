@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from robocache_ros.agreement import Sweeps
-from robocache_ros.codec.cloud import CloudView, Transform
-from robocache_ros.config import CloudSource, Config
+from robocache_ros.codec.cloud import ORIGIN_ZERO, CloudView, Origin, Transform
+from robocache_ros.config import CloudSource, Config, ImageSource
 from robocache_ros.motion.deskew import motion_of
 from robocache_ros.motion.ego import EgoMotion
 from robocache_ros.motion.pose import Pose, compose, identity, matrices
@@ -37,6 +37,7 @@ class Placed(NamedTuple):
 
     cloud: CloudView | None  # with its transform or motion; None: it is left out
     notes: Counter[Reason]
+    counts_from: Origin = ORIGIN_ZERO  # where, in the frame of the grid, its coordinates are 0
 
 
 class Placer:
@@ -55,9 +56,9 @@ class Placer:
         """
         Say how the frame of a source is connected, if it is, as of its newest sample.
 
-        That of a cloud with `frame_id`, any other with that of the robot.
+        That of a cloud or a camera with `frame_id`, any other with that of the robot.
         """
-        of_output = isinstance(track.config, CloudSource) or not self._config.base_frame
+        of_output = isinstance(track.config, (CloudSource, ImageSource))
         target = frame_id if of_output else self._config.base_frame
         sensor = self._frames.of(track.config.name, track.frame_id)
         return self._frames.tree.explain(target, sensor, track.gate.newest_ns or 0)
@@ -71,7 +72,7 @@ class Placer:
         """Give a cloud the transform or the motion that puts it into the frame of a moment."""
         notes: Counter[Reason] = Counter()
         if self._sensor(found) == moment.frame_id and not self._deskew.active:
-            return Placed(found.cloud, notes)
+            return Placed(found.cloud, notes, found.cloud.input_origin)
         if not self._config.frame:
             return Placed(None, Counter({Reason.FRAME_MISMATCH: 1}))
         ego = self._ego(moment, found.first_ns, found.last_ns) if self._deskew.active else None
@@ -129,10 +130,24 @@ class Placer:
                 clouds.append(cloud)
         return Sweeps(newer.source, deskewed, unturned)
 
-    def waits(self, t_ref_ns: int, frame_id: str, clouds: Sequence[Found]) -> bool:
-        """Whether /tf has yet to reach the time of a frame, or of one of its clouds."""
+    def waits(
+        self,
+        t_ref_ns: int,
+        frame_id: str,
+        clouds: Sequence[Found],
+        shots: Iterable[tuple[str, int]] = (),
+    ) -> bool:
+        """
+        Whether /tf has yet to reach the time of a frame, or of one of its clouds.
+
+        Or of the `shots` that paint them: frame of the camera, and time.
+        """
         base, fixed = self._config.base_frame, self._deskew.fixed_frame
         asked = [(frame_id, base, t_ref_ns)] if base and frame_id else []
+        for camera, t_ns in shots:
+            asked.append((base if self._deskew.active else frame_id, camera, t_ns))
+            if fixed:
+                asked.append((fixed, base, max(t_ref_ns, t_ns)))
         for cloud in clouds:
             asked.append((base or frame_id, self._sensor(cloud), cloud.t_ns))
             if fixed:

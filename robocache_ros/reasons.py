@@ -143,8 +143,8 @@ class Reason(Enum):
     IMAGE_FORMAT = _Entry(
         'image_format',
         Scope.SAMPLE,
-        'A compressed image is neither JPEG nor PNG nor compressedDepth made of PNG.',
-        'Set the image_transport of the publisher to jpeg or png.',
+        'A compressed image is not JPEG or PNG, or a kind of them that is not read.',
+        'Set the image_transport of the publisher to jpeg or png; docs/images.md lists the kinds.',
     )
     IMAGE_CORRUPT = _Entry(
         'image_corrupt',
@@ -552,7 +552,14 @@ PAINTLESS = (
     Reason.CAMERA_INFO_SIZE,
     Reason.PAINT_NO_IMAGE,
     Reason.PAINT_ENCODING,
-    Reason.IMAGE_CORRUPT,
+)
+# Why an image that is good has no encoding.
+ENCODERLESS = (
+    Reason.ENCODER_BUSY,
+    Reason.ENCODER_FAILED,
+    Reason.ENCODER_NONFINITE,
+    Reason.ENCODER_WIDTH,
+    Reason.ENCODER_OFF,
 )
 
 

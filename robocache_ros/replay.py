@@ -45,17 +45,17 @@ def replay(
     ]
     now_ns = None
     for received_ns, topic, message in messages:
-        for info_topic, camera in cameras:  # a camera and its labels may share one
-            if topic == info_topic:
-                camera.read(message)
-        if topic not in sources and topic not in told:
+        known = [camera for info_topic, camera in cameras if topic == info_topic]
+        if topic not in sources and topic not in told and not known:
             continue
         if now_ns is not None:
             yield from _until(pipeline, now_ns, received_ns)
         now_ns = received_ns
+        for camera in known:  # a camera and its labels may share a topic
+            camera.read(message)
         if topic in sources:
             _push(pipeline, now_ns, message, *sources[topic])
-        else:
+        elif topic in told:
             transforms.read(now_ns, message, static=topic == TF_STATIC)
         yield from pipeline.advance(now_ns)
     if now_ns is not None:  # what still waits gets as long as it would have got

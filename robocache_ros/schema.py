@@ -59,9 +59,9 @@ class Schema:
     files: Mapping[str, str] = field(default_factory=dict)  # parameter -> SHA-256 of its file
 
     @classmethod
-    def from_config(cls, config: Config) -> Schema:
+    def from_config(cls, config: Config, digests: Mapping[str, str] | None = None) -> Schema:
         """
-        Derive the schema.
+        Derive the schema; `digests` of files, by parameter, that have been read already.
 
         ConfigError where two sources would make features of one name, and where a file that is
         named can not be read.
@@ -74,7 +74,7 @@ class Schema:
                     f'sources {owner[group.name]} and {group.source} would both make features '
                     f'called {group.name}: rename one of them'
                 )
-        return cls(config, groups, dict(_digests(config)))
+        return cls(config, groups, dict(_digests(config, digests or {})))
 
     def changed(self, config: Config) -> Schema:
         """Return that of the same sources and files, of which other parameters have changed."""
@@ -193,14 +193,16 @@ class Schema:
         return f'{encoder}.path' not in self.files or name not in _OF_ENCODERS
 
 
-def _digests(config: Config) -> Iterator[tuple[str, str]]:
+def _digests(config: Config, known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the files that parameters name, and what they hold."""
+    named = {}
     for source in config.sources:
         if isinstance(source, ImageSource):
-            named = {'calibration': source.calibration, 'encoder.path': source.encoder.path}
-            for key, path in named.items():
-                if path:
-                    yield f'{source.name}.{key}', _digest(f'{source.name}.{key}', path)
+            named[f'{source.name}.calibration'] = source.calibration if source.paint else ''
+            named[f'{source.name}.encoder.path'] = source.encoder.path
+    for parameter, path in named.items():
+        if path:
+            yield parameter, known.get(parameter) or _digest(parameter, path)
 
 
 def _digest(parameter: str, path: str) -> str:

@@ -14,7 +14,7 @@ from robocache_ros.assembly import Assembler, CloudPick, Selection, Window
 from robocache_ros.config import Config, ImageSource
 from robocache_ros.motion_sources import Moment, MotionSources
 from robocache_ros.painting import Painter
-from robocache_ros.placing import Placer
+from robocache_ros.placing import Placed, Placer
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray, Vector
 from robocache_ros.timeline.aligner import Ready
@@ -94,19 +94,20 @@ class Selector:
         by_source = {c.source: c.cloud.frame_id for c in clouds if not c.older}
         return by_source.get(decides.config.name, decides.frame_id)
 
-    def _pick(self, moment: Moment, found: Found) -> CloudPick:
-        """Put a cloud where it belongs, with what all its points share."""
-        cloud, notes = self._placer.place(moment, found)
+    def _pick(self, moment: Moment, found: Found, placed: Placed) -> CloudPick:
+        """Give a cloud, put where it belongs, what all its points share."""
+        cloud, notes = placed.cloud, placed.notes
         if cloud is not None:
             cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
         return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes, moment.used)
 
     def _painted(self, moment: Moment, found: Found) -> CloudPick:
         """Put a cloud where it belongs, with the images that see it there."""
-        pick = self._pick(moment, found)
+        placed = self._placer.place(moment, found)
+        pick = self._pick(moment, found, placed)
         if pick.cloud is None:
             return pick
-        sights, trouble = self._painter.sights(moment, found, pick.cloud)
+        sights, trouble = self._painter.sights(moment, found, placed)
         return replace(pick, sights=sights, trouble=trouble)
 
     def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:
@@ -117,17 +118,11 @@ class Selector:
         if track.is_vector:
             samples = Vector(ring.column(0).copy(), ring.column(1).copy())
             return Window(track.config, ring.times.copy(), samples)
+        if isinstance(track.config, ImageSource):
+            return self._images(track, targets_ns)
         snapshots = ring.column(0)
-        held = _held(ring.times, targets_ns)
-        if isinstance(track.config, ImageSource):
-            encoded = np.flatnonzero([snapshot.encoding is not None for snapshot in snapshots])
-            if len(encoded):  # of images that may be older, where the encoder is slow
-                held = np.append(held, encoded[_held(ring.times[encoded], targets_ns)])
-        chosen = [at for at in np.unique(held) if snapshots[at].has_features]
-        if isinstance(track.config, ImageSource):
-            images = list(snapshots[chosen])
-            encodings = [image.encoding for image in images]
-            return Window(track.config, ring.times[chosen], images, encodings=encodings)
+        held = np.unique(_held(ring.times, targets_ns))
+        chosen = [at for at in held if snapshots[at].has_features]
         found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
         picks = [self._at_its_own_time(one, frame_id) for one in found]
         trouble: Counter[Reason] = Counter()
@@ -144,6 +139,20 @@ class Selector:
             trouble,
         )
 
+    def _images(self, track: Track, targets_ns: IntArray) -> Window:
+        """Take the images that targets have, and those that have been encoded: maybe older."""
+        times, snapshots = track.ring.times, track.ring.column(0)
+        usable = np.flatnonzero([snapshot.has_features for snapshot in snapshots])
+        encoded = np.flatnonzero([snapshot.encoding is not None for snapshot in snapshots])
+        chosen = np.unique(
+            np.concatenate([these[_held(times[these], targets_ns)] for these in (usable, encoded)])
+        )
+        images = list(snapshots[chosen])
+        if not images:
+            return Window(track.config, np.empty(0, np.int64), _no_samples(track))
+        encodings = [image.encoding for image in images]
+        return Window(track.config, times[chosen], images, encodings=encodings)
+
     def _at_its_own_time(self, found: Found, frame_id: str) -> CloudPick | None:
         """Put a cloud, whose features are not known for good yet, where it was measured."""
         snapshot = found.snapshot
@@ -151,12 +160,14 @@ class Selector:
             return None
         if not self._config.frame:
             return CloudPick(found.source, found.t_ns, snapshot, found.cloud)
-        return self._pick(self._motion.moment(found.t_ns, frame_id, [found]), found)
+        moment = self._motion.moment(found.t_ns, frame_id, [found])
+        return self._pick(moment, found, self._placer.place(moment, found))
 
 
 def _held(times: IntArray, targets_ns: IntArray) -> IntArray:
-    """Which sample each target has: the last one before it, or the first one."""
-    return np.maximum(times.searchsorted(targets_ns, side='right') - 1, 0)
+    """Which sample each target has, if there are any: the last one before it, or the first."""
+    found = np.maximum(times.searchsorted(targets_ns, side='right') - 1, 0)
+    return found if len(times) else found[:0]
 
 
 def _no_samples(track: Track) -> Vector:

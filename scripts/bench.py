@@ -158,7 +158,7 @@ def cpu_info(key: str) -> str:
 
 def version_of(name: str) -> str:
     """Return the version of an installed peer."""
-    for package in (name, 'opencv-python-headless'):
+    for package in (name, {'PIL': 'pillow'}.get(name, 'opencv-python-headless')):
         try:
             return version(package)
         except PackageNotFoundError:

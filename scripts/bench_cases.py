@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+import bench_images as images
 import bench_inputs as inputs
 import bench_motion as motion
+import bench_paint as painting
 import bench_peers as peers
 import numpy as np
 from bench_case import Case, check_equal
@@ -23,8 +25,9 @@ from robocache_ros.codec.image import ImageView
 def all_cases(found: dict[str, Any], only: str = '') -> Iterator[Case]:
     """Yield every case with `only` in its name; inputs live only as long as their case."""
     for name, make, *arguments in TABLE:
-        if only in name:
-            yield make(name, found, *arguments)
+        case = make(name, found, *arguments) if only in name else None
+        if case is not None:
+            yield case
 
 
 def sparse(name, found, n, shape, size):
@@ -225,6 +228,13 @@ TABLE = (
     ('deskew_500k_organised', motion.deskewed, 499_968, 'rings'),
     ('deskew_3_clouds_of_200k', motion.merged_clouds, 3, 200_000),
     ('deskew_5_sweeps_of_100k', motion.merged_sweeps, 5, 100_000),
+    ('paint_500k_480p', painting.painted, 500_000, 480, 640, 'plumb_bob'),
+    ('paint_500k_1080p', painting.painted, 500_000, 1080, 1920, 'plumb_bob'),
+    ('paint_500k_fisheye', painting.painted, 500_000, 1080, 1920, 'equidistant'),
     ('image_grid_480p', image_grid, 480, 640),
     ('image_grid_1080p', image_grid, 1080, 1920),
+    ('jpeg_1080p', images.unpacking, 'jpeg', 1080, 1920),
+    ('progressive_1080p', images.unpacking, 'progressive', 1080, 1920),
+    ('png_1080p', images.unpacking, 'png', 1080, 1920),
+    ('depth_480p', images.unpacking, 'depth', 480, 640),
 )

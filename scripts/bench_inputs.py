@@ -92,6 +92,25 @@ def image(height, width):
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
 
 
+def scene(height, width):
+    """Colours uint8 [height, width, 3] that compress about as well as those of a camera."""
+    y, x = np.mgrid[:height, :width]
+    planes = (128 + 90 * np.sin(x / 97) + 30 * np.sin(y / 13), 128 + 80 * np.cos(x / 41 + y / 77))
+    clean = np.stack([*planes, (x + y) % 256], axis=2)
+    noise = np.random.default_rng(5).normal(0, 6, clean.shape)
+    return np.clip(clean + noise, 0, 255).astype(np.uint8)
+
+
+DEPTH_PARAMETERS = 10100.0, -1009.0  # as image_transport makes them of 10 m at most
+
+
+def depth(height, width):
+    """Depth uint16 [height, width] as compressedDepth stores it: a slope with the noise of one."""
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(6).normal(0, 8, (height, width))
+    return (2000 + 3 * x + 2 * y + noise).astype(np.uint16)
+
+
 def streams(batch, targets):
     """Streams over a second, [(times int64 [B, S] ns, values float32 [B, S, D])], and targets."""
     rng = np.random.default_rng(4)

@@ -9,6 +9,7 @@ Every function takes its input in the form that suits it best, made before the c
 from __future__ import annotations
 
 from importlib import import_module
+from io import BytesIO
 
 import numpy as np
 
@@ -19,6 +20,7 @@ HOW_TO_GET = {
     'scipy': 'pip install scipy',
     'torch': 'pip install torch --index-url https://download.pytorch.org/whl/cpu',
     'cv2': 'pip install opencv-python-headless',
+    'PIL': 'pip install pillow',
     'sensor_msgs_py': 'comes with ROS 2: source it',
 }
 
@@ -189,6 +191,56 @@ def merge_scipy(sweeps, size):
     return voxels_np_unique(points, points[:, :0], size)
 
 
+# -- colours of points -------------------------------------------------------------------------
+
+
+def colours_cv2(cv2, points, turn, shift, k, d, pixels, fisheye):
+    """Project the points ahead with OpenCV, then index the image: uint8 [N, 3], 0 where unseen."""
+    ahead = np.flatnonzero(points @ turn[2].astype(np.float32) > 0.05 - shift[2])
+    vector, _ = cv2.Rodrigues(turn)
+    if fisheye:
+        given = points[ahead, None].astype(np.float64)
+        uv, _ = cv2.fisheye.projectPoints(given, vector, shift, k, d)
+    else:
+        uv, _ = cv2.projectPoints(points[ahead], vector, shift, k, d)
+    return _looked_up(len(points), ahead, *uv.reshape(-1, 2).T, pixels)
+
+
+def colours_floats(points, turn, shift, k, d, pixels, fisheye):
+    """Project all points in float32, a whole array at a time: the code one writes first."""
+    place = points @ turn.T.astype(np.float32) + shift.astype(np.float32)
+    ahead = np.flatnonzero(place[:, 2] > 0.05)
+    x, y, z = place[ahead].T
+    x, y, (k1, k2, p1, p2) = x / z, y / z, d[:4].astype(np.float32)
+    r2 = x * x + y * y
+    if fisheye:
+        r = np.sqrt(r2)
+        theta = np.arctan(r)
+        q = theta * theta
+        ratio = theta * (1 + q * (k1 + q * (k2 + q * (p1 + q * p2)))) / r
+        x, y = x * ratio, y * ratio
+    else:
+        radial = 1 + r2 * (k1 + r2 * (k2 + r2 * np.float32(d[4])))
+        x, y = (
+            x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
+            y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
+        )
+    u, v = (
+        np.float32(k[0, 0]) * x + np.float32(k[0, 2]),
+        np.float32(k[1, 1]) * y + np.float32(k[1, 2]),
+    )
+    return _looked_up(len(points), ahead, u, v, pixels)
+
+
+def _looked_up(n, ahead, u, v, pixels):
+    height, width = pixels.shape[:2]
+    column, row = np.floor(u + 0.5), np.floor(v + 0.5)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    colours = np.zeros((n, 3), np.uint8)
+    colours[ahead[inside]] = pixels[row[inside].astype(np.int64), column[inside].astype(np.int64)]
+    return colours
+
+
 # -- decoding and images --------------------------------------------------------------------
 
 
@@ -213,3 +265,16 @@ def image_grid_cv2(cv2, pixels, rows, cols):
     return cv2.resize(
         cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), (cols, rows), interpolation=cv2.INTER_AREA
     )
+
+
+def decode_pillow(file):
+    """Open a file, as every example does."""
+    from PIL import Image
+
+    return np.asarray(Image.open(BytesIO(file)))
+
+
+def decode_cv2(cv2, file):
+    """Decode a file on one thread: blue, green, red, or what it stores."""
+    cv2.setNumThreads(1)
+    return cv2.imdecode(file, cv2.IMREAD_UNCHANGED)

@@ -101,14 +101,16 @@ class Channels:
         packed = np.zeros(len(self.count), np.uint32)
         for colour in colours:
             sums = self._sums_of(colour)
-            mean = sums.steps / np.maximum(sums.valid, 1)
+            some = np.flatnonzero(sums.valid)  # of a painted colour often the fewest
+            mean = sums.steps.take(some) / sums.valid.take(some)
             mean *= sums.resolution
             mean += 0.5
             np.floor(mean, out=mean)
             np.minimum(np.maximum(mean, 0.0, out=mean), 255.0, out=mean)
-            mean[sums.valid == 0] = NO_COLOUR
+            byte = np.full(len(packed), NO_COLOUR, np.uint32)
+            byte[some] = mean
             packed <<= np.uint32(8)
-            packed |= mean.astype(np.uint32)
+            packed |= byte
         return packed.view(np.float32)
 
     def _majority(self, name: str) -> FloatArray:
@@ -125,7 +127,7 @@ class Channels:
             span = int(labels.max()) + 1
             keys = rank * span
             keys += labels.astype(np.int64)
-            distinct, turn = rank_keys(self._work.inner('majority'), keys, len(found) * span)
+            distinct, turn = rank_keys(self._work.nested('majority'), keys, len(found) * span)
             votes = np.bincount(turn, minlength=len(distinct))
             cell, label = distinct // span, distinct % span
             # The labels of a cell are side by side, and each beats those with fewer votes, and of

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from robocache_ros.backends.numpy_cells import Located, slices
 from robocache_ros.backends.numpy_paint import paint
 from robocache_ros.backends.workspace import Workspace
-from robocache_ros.codec.cloud import COLOURS
+from robocache_ros.codec.cloud import COLOURS, RGB
 from robocache_ros.grid import FLOAT_RESOLUTION, INTEGER_RESOLUTION, VoxelSpec
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
@@ -52,26 +52,22 @@ class Fields:
         self._nonfinite: dict[str, int] = {}
         self._out_of_range: dict[str, int] = {}
         self._painted = self._paint()  # [N], of all points that were looked at
-        self._seen = {self.sight(name): self._find_seen(name) for name in self._painted}
+        sights = {self.sight(name): name for name in self._painted}
+        self._seen = {sight: self._find_seen(name) for sight, name in sights.items()}
 
     def column(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
         """Values of the points of a field; kept in the workspace until the next call like this."""
-        values = self._work.array('values', self._points.looked_at, dtype)
-        for cloud, part in self._clouds:
-            if name in cloud.painted:
-                values[part] = self._painted[name][part]
-            elif cloud.has(name):
-                cloud.column(name, out=values[part], limit=part.stop - part.start)
-            else:
-                values[part] = np.nan
+        values = self._everywhere(name, dtype)
         kept, seen = self._points.kept, self.seen(name)
         if seen is not None:
             kept = seen if kept is None else kept.take(seen)
         if kept is None:
             return values
-        return values.take(
-            kept, out=self._work.array('kept_values', len(kept), dtype), mode='clip'
-        )
+        own = self._work.array('kept_values', len(kept), dtype)
+        if values.dtype != own.dtype:
+            own[:] = values.take(kept)
+            return own
+        return values.take(kept, out=own, mode='clip')
 
     def seen(self, name: str) -> IntArray | None:
         """Which of the points inside the grid, ascending, a field has; None: all of them."""
@@ -79,7 +75,7 @@ class Fields:
 
     def sight(self, name: str) -> str:
         """Return a name that fields have in common which the same points have."""
-        return 'colours' if name in self._painted and name in COLOURS else name
+        return RGB if name in self._painted and name in COLOURS else name
 
     def resolution(self, name: str) -> float:
         """Resolution of sums of a field, a power of two."""
@@ -106,14 +102,33 @@ class Fields:
         return sum(self._out_of_range.values())
 
     @property
-    def unseen(self) -> int:
-        """How many points inside the grid have no value of a painted field: the most of any."""
-        return max((len(self._points) - len(seen) for seen in self._seen.values()), default=0)
+    def unseen_of(self) -> dict[str, int]:
+        """How many points inside the grid have no value of a painted field, without zeros."""
+        counts = {name: len(self._points) - self._count_seen(name) for name in self._painted}
+        return {name: count for name, count in counts.items() if count}
+
+    def _count_seen(self, name: str) -> int:
+        seen = self.seen(name)
+        return len(self._points) if seen is None else len(seen)
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Fields that at least one cloud lacks."""
         return missing_fields([cloud for cloud, _ in self._clouds], self._spec)
+
+    def _everywhere(self, name: str, dtype: npt.DTypeLike) -> AnyArray:
+        """Values of a field of all points that were looked at, [N]."""
+        if name in self._painted and all(name in cloud.painted for cloud, _ in self._clouds):
+            return self._painted[name]
+        values = self._work.array('values', self._points.looked_at, dtype)
+        for cloud, part in self._clouds:
+            if name in cloud.painted:
+                values[part] = self._painted[name][part]
+            elif cloud.has(name):
+                cloud.column(name, out=values[part], limit=part.stop - part.start)
+            else:
+                values[part] = np.nan
+        return values
 
     def _paint(self) -> dict[str, FloatArray]:
         """Paint the fields asked for that a camera paints; 0 where the cloud is not painted."""
@@ -126,7 +141,7 @@ class Fields:
         for cloud, part in self._clouds:
             fields = {name: painted[name][part] for name in painted if name in cloud.painted}
             if fields:
-                paint(self._work, cloud, [axis[part] for axis in self._points.moved], fields)
+                paint(self._work, cloud.views, [axis[part] for axis in self._points.moved], fields)
         return painted
 
     def _find_seen(self, name: str) -> IntArray:

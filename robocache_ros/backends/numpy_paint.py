@@ -24,11 +24,11 @@ from robocache_ros.backends.paint_rule import (
 )
 from robocache_ros.backends.workspace import Workspace
 from robocache_ros.codec.camera import Camera
-from robocache_ros.codec.cloud import COLOURS, CloudView, View
+from robocache_ros.codec.cloud import COLOURS, View
 from robocache_ros.codec.image import ImageView
 from robocache_ros.samples import AnyArray, FloatArray, IntArray
 
-_BLOCK = 2**14  # points whose intermediate results stay near the core
+_BLOCK = 2**16  # points whose intermediate results stay near the core
 
 
 class _Seen(NamedTuple):
@@ -41,28 +41,29 @@ class _Seen(NamedTuple):
 
 def paint(
     work: Workspace,
-    cloud: CloudView,
+    views: Sequence[View],
     points: Sequence[FloatArray],
     fields: Mapping[str, FloatArray],
 ) -> None:
     """
-    Write painted fields of the first n points of a cloud, float32[n] each; NaN: no camera sees it.
+    Write the painted fields of the points of a cloud, float32[n] each; NaN: no view gives a value.
 
     `points`: x, y and z, float32[n] each, in the frame of the grid.
     """
     for values in fields.values():
         values.fill(np.nan)
     # The first view that sees a point gives it its value: it writes last.
-    for view in reversed(cloud.views):
+    for view in reversed(views):
         names = [name for name in view.fields if name in fields]
         if not names:
             continue
         seen = _look(work, view, points)
         for name, values in _sampled(view.image, seen, names):
-            finite = np.isfinite(values)
-            everywhere = finite.all()
-            where = seen.where if everywhere else seen.where[finite]
-            fields[name][where] = values if everywhere else values[finite]
+            where = seen.where
+            if values.dtype.kind == 'f':
+                finite = np.flatnonzero(np.isfinite(values))
+                where, values = where.take(finite), values.take(finite) + np.float32(0)
+            fields[name][where] = values
 
 
 def _look(work: Workspace, view: View, points: Sequence[FloatArray]) -> _Seen:
@@ -107,14 +108,19 @@ def _pixels(
         visible &= values >= 0
         visible &= values < np.float32(end)
     inside = np.flatnonzero(visible)
-    u, v, x, y, z = _taken(work, 'inside', (u, v, *place), inside)
-    x *= x
-    y *= y
-    z *= z
+    u, v, *place = _taken(work, 'inside', (u, v, *place), inside)
+    return inside if number is None else number.take(inside), u, v, _nearness(*place)
+
+
+def _nearness(x: FloatArray, y: FloatArray, z: FloatArray) -> FloatArray:
+    """1 / distance from the camera; x, y and z are overwritten."""
+    for values in (x, y, z):
+        values *= values
     x += y
     x += z
-    nearness = np.divide(np.float32(1), np.sqrt(x, out=x), out=x)
-    return inside if number is None else number.take(inside), u, v, nearness
+    np.sqrt(x, out=x)
+    np.divide(np.float32(1), x, out=x)
+    return x
 
 
 def _moved(work: Workspace, view: View, axis: int, points: Sequence[FloatArray]) -> FloatArray:
@@ -262,18 +268,16 @@ def _unhidden(work: Workspace, view: View, seen: _Seen, nearness: FloatArray) ->
 
 def _sampled(
     image: ImageView, seen: _Seen, names: Sequence[str]
-) -> Iterator[tuple[str, FloatArray]]:
-    """Name and values, float32[P], of each painted field at the pixels seen."""
+) -> Iterator[tuple[str, AnyArray]]:
+    """Name and values [P] of each painted field at the pixels seen."""
     pixel = _address(image, seen.row, seen.column)
     for name in names:
         if name in COLOURS:
-            values = _colour(image, seen, pixel, name)
+            yield name, _colour(image, seen, pixel, name)
         elif image.format.order == 'y':
-            values = _read(image, pixel)
+            yield name, _read(image, pixel)
         else:
-            values = _grey(image, pixel)
-        with np.errstate(invalid='ignore'):  # a signalling NaN is data, no error of ours
-            yield name, values.astype(np.float32) + np.float32(0)
+            yield name, _grey(image, pixel)
 
 
 def _colour(image: ImageView, seen: _Seen, pixel: IntArray, colour: str) -> AnyArray:
@@ -314,6 +318,8 @@ def _address(image: ImageView, row: IntArray, column: IntArray) -> IntArray:
 def _read(image: ImageView, pixel: IntArray, channel: int = 0) -> AnyArray:
     """Values of one channel, [P], of pixels that begin at these bytes; they need no alignment."""
     size = image.dtype.itemsize
+    if size == 1:
+        return image.data.take(pixel + channel, mode='clip')
     octets = np.empty((len(pixel), size), np.uint8)
     for k in range(size):
         octets[:, k] = image.data.take(pixel + (channel * size + k), mode='clip')

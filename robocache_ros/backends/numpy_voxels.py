@@ -50,7 +50,7 @@ def voxelize(work: Workspace, clouds: Sequence[CloudView], spec: VoxelSpec) -> S
         value_nonfinite=fields.nonfinite,
         value_range=fields.out_of_range,
         fields_missing=fields.missing,
-        unseen=fields.unseen,
+        unseen_of=fields.unseen_of,
     )
     count = channels.count[:m].astype(np.uint32)
     return SparseVoxels(spec.grid, cells.index[:m], count, columns, stats)

@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from robocache_ros.backends.crossover import Case, Cases
 from robocache_ros.backends.cuda.device import Limits
-from robocache_ros.codec.cloud import XYZ, CloudView
+from robocache_ros.codec.camera import Camera
+from robocache_ros.codec.cloud import COLOURS, RGB, XYZ, CloudView, View
 from robocache_ros.codec.image import ImageView
 from robocache_ros.codec.layout import FieldView
 from robocache_ros.config import Config, ImageSource
@@ -22,6 +23,8 @@ from robocache_ros.samples import IntArray
 
 _POINTS = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000)
 _HEIGHTS = (60, 120, 240, 480, 960, 1440)  # of images, 4 : 3
+_PAINTING_HEIGHTS = 4  # of them, for those that paint points
+_MAX_THETA = 2.9  # rad off the axis
 _WIDTHS = (8, 32, 128, 512, 2048)  # values of a stream
 _BATCHES = (1, 4, 16, 64)
 _SAMPLES = 50
@@ -41,6 +44,7 @@ class Workload:
     image_grid: tuple[int, int, str] | None = None  # rows, cols, channels
     targets: int = 10  # rows of a feature table
     fuse: bool = False
+    painted: frozenset[str] = frozenset()  # point fields that cameras paint
 
     @classmethod
     def of(cls, config: Config) -> Workload:
@@ -53,6 +57,7 @@ class Workload:
             voxelize=('voxelize',) if config.cloud_sources() else (),
             image_grid=grids[0] if grids else None,
             targets=config.features.targets,
+            painted=config.painted,
         )
 
     @classmethod
@@ -95,10 +100,24 @@ class Workload:
         return [h for h in _HEIGHTS if h >= least and h * h * 4 <= most] or [least]
 
     def _cloud_case(self, op: str, n: int) -> Case:
-        clouds = [_cloud(n, self.spec)]
+        cloud = _cloud(n, self.spec)
+        painted = self.painted & {*self.spec.fields}
+        clouds = [replace(cloud, views=(self._view(painted),)) if painted else cloud]
         if op == 'occupancy':
             return Case(n, lambda backend: backend.occupancy(clouds, self.spec.grid))
         return Case(n, lambda backend: getattr(backend, op)(clouds, self.spec))
+
+    def _view(self, painted: Set[str]) -> View:
+        """All of the grid as a fisheye in the middle of it sees it: most arithmetic a point."""
+        most = self.limits.max_message_bytes
+        height = max([h for h in _HEIGHTS[:_PAINTING_HEIGHTS] if h * h * 4 <= most], default=8)
+        image = _image(height)
+        lens = (height / 6.0, height / 6.0, image.width / 2, height / 2)
+        camera = Camera(image.width, height, *lens, True, (0.01, 0.001, 0.0, 0.0), _MAX_THETA)
+        low, high = np.array(self.spec.grid.origin), np.array(self.spec.grid.upper)
+        place = (-0.5 * (low + high)).astype(np.float32)
+        paints = (*sorted(painted - {*COLOURS}), *([RGB] if painted & {*COLOURS} else []))
+        return View(image, camera, np.eye(3, dtype=np.float32), place, paints, 4, 0.01)
 
     def _image_case(self, height: int) -> Case:
         assert self.image_grid is not None

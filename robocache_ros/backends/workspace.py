@@ -21,7 +21,7 @@ class Workspace:
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, np.dtype[Any]], AnyArray] = {}
-        self._inner: dict[str, Workspace] = {}
+        self._nested: dict[str, Workspace] = {}
 
     def array(self, name: str, size: int, dtype: npt.DTypeLike) -> AnyArray:
         """Return an uninitialised array [size], the same memory for the same name and type."""
@@ -31,6 +31,6 @@ class Workspace:
             buffer = self._buffers[key] = np.empty(size, dtype)
         return buffer[:size]
 
-    def inner(self, name: str) -> Workspace:
+    def nested(self, name: str) -> Workspace:
         """Return a workspace of this name, whose arrays are apart from those of this one."""
-        return self._inner.setdefault(name, Workspace())
+        return self._nested.setdefault(name, Workspace())

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,12 +37,13 @@ _ROTATION_TOLERANCE = 1e-3
 _MAX_BASELINE = 1e6  # m
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Camera:
     """
     How a camera sees, for images of one size; the pixel (u, v) has its centre at (u, v).
 
     Made by `from_info` and `from_file`; `for_size` gives the same camera for scaled images.
+    Cameras of the same numbers are equal.
     """
 
     width: int  # pixels
@@ -57,8 +58,7 @@ class Camera:
     # Up to where no two directions share a pixel: of a pinhole x * x + y * y of the undistorted
     # x = X / Z and y = Y / Z, of a fisheye the angle to its axis in rad.
     limit: float
-    # float64 [4, 4], from the frame of the messages into the one that is projected
-    rectify: DoubleArray = field(default_factory=lambda: np.eye(4))
+    rectification: tuple[float, ...] = tuple(np.eye(4).reshape(-1).tolist())  # see `rectify`
 
     @classmethod
     def from_info(cls, msg: Any, rectified: bool = False) -> Camera:
@@ -84,7 +84,8 @@ class Camera:
             rectify = _rectification(msg, matrix)
         width, height = int(msg.width), int(msg.height)
         limit = _limit(fisheye, distortion)
-        full = cls(width, height, fx, fy, cx, cy, fisheye, distortion, limit, rectify)
+        exact = tuple(rectify.reshape(-1).tolist())
+        full = cls(width, height, fx, fy, cx, cy, fisheye, distortion, limit, exact)
         return full._windowed(msg)
 
     @classmethod
@@ -94,6 +95,11 @@ class Camera:
             return cls.from_info(_read_info(path), rectified)
         except Rejected as rejected:
             raise ValueError(f'{path}: {rejected.detail}') from None
+
+    @property
+    def rectify(self) -> DoubleArray:
+        """From the frame of the messages into the one that is projected, float64 [4, 4]."""
+        return np.array(self.rectification).reshape(4, 4)
 
     @property
     def distorted(self) -> bool:

@@ -76,7 +76,7 @@ class _Said(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> _Said:
-        raw, semicolon, rest = text[:200].partition(';')
+        raw, semicolon, rest = text.partition(';')
         return cls(raw.strip() if semicolon else '', rest.partition('compressed')[2].strip())
 
 

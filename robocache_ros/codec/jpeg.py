@@ -58,7 +58,7 @@ def _read_header(data: memoryview) -> _Header:
         if prefix == marker == 0xFF:  # filler
             at += 1
             continue
-        if prefix != 0xFF or marker in _BARE or length < 2:
+        if prefix != 0xFF or marker in _BARE:
             raise _corrupt('its header is damaged')
         if marker in _FRAMES:
             return _read_frame(data, at + _SEGMENT.size, marker)

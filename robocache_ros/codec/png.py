@@ -123,8 +123,8 @@ def _stored(packed: list[memoryview], size: int) -> bytes:
     unpacker, packer = zlib.decompressobj(), zlib.compressobj(0)
     stored, left = [], size + 1
     for piece in packed:
-        rows, rest = b'', bytes(piece)
-        while rest or len(rows) == _BLOCK:
+        rest = bytes(piece)
+        while rest:
             rows = unpacker.decompress(rest, min(left, _BLOCK))
             rest = unpacker.unconsumed_tail
             stored.append(packer.compress(rows))

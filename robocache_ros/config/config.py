@@ -244,7 +244,12 @@ class Config:
     def notices(self, flat: Mapping[str, Any]) -> tuple[str, ...]:
         """Return a sentence for each thing about `flat` that its author may not expect."""
         types = {source.name: source.type for source in self.sources}
-        summed = {c.field for c in self.voxels.parsed_channels if c.kind in ('mean', 'sum')}
+        summed = {
+            name
+            for channel in self.voxels.parsed_channels
+            if channel.kind in ('mean', 'sum', 'rgb')
+            for name in channel.fields
+        }
         resolutions = [
             f'{source.name}.fields.{name}.resolution'
             for source in self.cloud_sources()
@@ -257,6 +262,7 @@ class Config:
             *judge_names(flat, _known_names(types), types),
             *((unused,) if resolutions else ()),
             *_unused_paint(self),
+            *_unused_of_images(self, flat),
             *_short_histories(self),
             *((widened,) if any(self.grid.widened) else ()),
         )
@@ -300,10 +306,27 @@ def _unused_paint(config: Config) -> Iterator[str]:
     asked = config.voxel_spec.fields
     for camera in config.cameras():
         idle = [name for name in camera.painted if name not in asked]
-        if idle:
+        if not config.voxel_sources():
+            yield f'{camera.name}.paint: there is no cloud to paint, see voxels.sources'
+        elif idle:
             yield (
                 f'{camera.name}.paint: no channel asks for {", ".join(idle)}; see voxels.channels'
             )
+
+
+def _unused_of_images(config: Config, flat: Mapping[str, Any]) -> Iterator[str]:
+    """Tell which parameters of cameras do nothing, as what they are for is not there."""
+    for source in config.sources:
+        if not isinstance(source, ImageSource):
+            continue
+        prefix = f'{source.name}.encoder.'
+        usual = ImageSource(source.name).to_mapping()
+        changed = [k for k, v in source.to_mapping().items() if k in flat and v != usual.get(k)]
+        encoder = [key for key in changed if key.startswith(prefix) and not source.encoder.path]
+        if encoder:
+            yield f'no encoder without {prefix}path: {", ".join(encoder)}'
+        if source.calibration and not source.paint:
+            yield f'{source.name}.calibration: only a camera with {source.name}.paint needs it'
 
 
 def _short_histories(config: Config) -> Iterator[str]:

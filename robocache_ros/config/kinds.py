@@ -43,7 +43,8 @@ DEFAULT_TYPES = {
     'odom': 'odometry',
 }
 MAX_CELLS_PER_SOURCE = 65536  # feature values of one image grid or one coarse occupancy
-_FIELD = re.compile('(?!([xyzrgb])$)[A-Za-z_][A-Za-z0-9_]*')
+# Of a field that a camera may paint: no coordinate, no part of a colour, no constant of a cloud.
+_FIELD = re.compile('(?!([xyzrgb]|time_lag|recency)$)[A-Za-z_][A-Za-z0-9_]*')
 _RESOLUTION = re.compile(r'fields\.(.+)\.resolution')
 
 
@@ -213,7 +214,7 @@ class ImageSource(SourceConfig):
         problems.check(
             not strange,
             f'{self.name}.paint must hold rgb or names for point fields, of letters, digits and '
-            f'_, other than x, y, z, r, g and b, not {shown(strange)}',
+            f'_, other than x, y, z, r, g, b, time_lag and recency, not {shown(strange)}',
         )
         problems.check(
             self.info_topic == '' or is_topic(self.info_topic),

@@ -45,9 +45,11 @@ class VoxelConfig:
     )
     channels: tuple[str, ...] = parameter(
         ('count', 'mean_intensity'),
-        'Values per voxel: `count`, `occupancy`, `centroid`, and `mean_F`, `min_F`, `max_F`, '
-        '`sum_F` for any point field F.',
-        form='a list out of count, occupancy, centroid, mean_F, min_F, max_F, sum_F',
+        'Values per voxel: `count`, `occupancy`, `centroid`, `rgb` (the mean colour, as viewers '
+        'read it), and `mean_F`, `min_F`, `max_F`, `sum_F`, `majority_F` (a label) for any point '
+        'field F.',
+        form='a list out of count, occupancy, centroid, rgb, mean_F, min_F, max_F, sum_F, '
+        'majority_F',
         read_only=False,
     )
     sources: tuple[str, ...] = parameter(

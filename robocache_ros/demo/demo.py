@@ -64,7 +64,7 @@ class Demo:
     def run(self) -> None:
         """Run the demo to its end; KeyboardInterrupt when the user has had enough."""
         seen = self.monitor.seen
-        encoder = self._encoder()
+        encoder = encoder_assignments(self._options, self._log_dir)
         node = self._start(['node', '--ros-args', *node_parameters(self._options, encoder)])
         self._wait_for(lambda: seen.health.node.get('state') == 'active', node)
         if self._options.view or self._options.save:
@@ -87,15 +87,6 @@ class Demo:
         cpu_sec = {child.name: child.cpu_sec() for child in self._children}
         cpu_sec['monitor'] = time.process_time() - self._own_cpu_sec
         return build_report(self.monitor.seen, cpu_sec)
-
-    def _encoder(self) -> list[str]:
-        """Make the network that encodes images, unless the user has one, and say which it is."""
-        theirs = any(f'{CAMERA}.encoder.' in text for text in self._options.node_param)
-        if self._options.fast or theirs:
-            return []
-        assignments, line = tiny_encoder(self._log_dir, CAMERA)
-        print(line, flush=True)
-        return assignments
 
     def _start(self, command: list[str]) -> Child:
         child = Child(command, self._env, self._log_dir)
@@ -157,6 +148,16 @@ def isolated_environment(domain: int) -> dict[str, str]:
     for name in ('ROS_LOCALHOST_ONLY', 'ROS_STATIC_PEERS', 'ROS_DISCOVERY_SERVER'):
         env.pop(name, None)
     return env
+
+
+def encoder_assignments(options: argparse.Namespace, folder: str) -> list[str]:
+    """Make a network that encodes images, unless the user has one, and say which it is."""
+    theirs = any(text.startswith(f'{CAMERA}.encoder.') for text in options.node_param)
+    if options.fast or theirs:
+        return []
+    assignments, line = tiny_encoder(folder, CAMERA)
+    print(line, flush=True)
+    return assignments
 
 
 def node_parameters(options: argparse.Namespace, encoder: Sequence[str] = ()) -> list[str]:

@@ -52,8 +52,8 @@ class EncoderPool:
     """
     An encoder of up to `workers` images at the same time.
 
-    Every image gets its encoding or a reason, once: from a worker, or from within submit, status
-    or close. Results come in the order in which they are ready. The newest images win: as many as
+    Every image gets its encoding or a reason, once: from a worker, or from within submit or close.
+    Results come in the order in which they are ready. The newest images win: as many as
     there are workers wait, `timeout_sec` at most, and then the oldest makes room (ENCODER_BUSY).
 
     The breaker opens after three failures in a row, and when a call hangs. Images are then
@@ -80,6 +80,7 @@ class EncoderPool:
         self._on_done = on_done
         self._clock = clock
         self._hang_sec = max(HANG_TIMEOUTS * self._config.timeout_sec, SHORTEST_HANG_SEC)
+        self._hang_text = f'a call of the network has lasted longer than {self._hang_sec:g} s'
         self._changed = threading.Condition()  # guards all that follows
         self._account = Account()
         self._breaker = Breaker(clock)  # open while it has a cause
@@ -112,13 +113,8 @@ class EncoderPool:
     def status(self) -> EncoderStatus:
         """Return how it goes."""
         with self._changed:
-            outcomes = self._leave_hanging()
             state, sentence = self._state()
-            status = self._account.status(state, sentence, self._network.device)
-        _tell(outcomes)
-        if outcomes:
-            self._on_done()
-        return status
+            return self._account.status(state, sentence, self._network.device)
 
     def close(self) -> None:
         """Refuse what is under way and end, within a second; threads that hang are left behind."""
@@ -177,14 +173,15 @@ class EncoderPool:
 
     def _leave_hanging(self) -> list[_Outcome]:
         """Give up the workers whose call lasts too long."""
-        now_sec = self._clock()
         outcomes = []
-        for worker in list(self._workers):
-            if worker.job is not None and now_sec - worker.since_sec > self._hang_sec:
-                cause = f'a call of the network has lasted longer than {self._hang_sec:g} s'
-                outcomes += self._open(worker.job, cause)
-                outcomes += self._leave([worker])
+        for worker in filter(self._hangs, list(self._workers)):
+            assert worker.job is not None
+            outcomes += self._open(worker.job, self._hang_text)
+            outcomes += self._leave([worker])
         return outcomes
+
+    def _hangs(self, worker: _Worker) -> bool:
+        return worker.job is not None and self._clock() - worker.since_sec > self._hang_sec
 
     def _leave(self, busy: Iterable[_Worker]) -> list[_Outcome]:
         """Leave workers behind in the midst of a call."""
@@ -218,6 +215,8 @@ class EncoderPool:
             wait_sec = math.ceil(self._breaker.wait_sec)
             when = f'in {wait_sec} s' if wait_sec else 'with the next image'
             return 'off', f'{self._name}: {self._breaker.cause}; it is tried again {when}'
+        if any(map(self._hangs, self._workers)):  # nobody has submitted an image since then
+            return 'off', f'{self._name}: {self._hang_text}'
         if self._failures:
             return 'failing', f'{self._name}: the last image failed ({self._last_text})'
         return 'ok', ''

@@ -5,10 +5,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from rclpy.utilities import remove_ros_args
+
+from robocache_ros.ros.log import prepare_console
 
 _ROS_ARGUMENTS = """
 arguments of ROS, as for any node:
@@ -20,6 +23,10 @@ arguments of ROS, as for any node:
 def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse what is not for ROS; help, or anything unknown, ends the process with a sentence."""
     words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        prepare_console(os.environ)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         words = remove_ros_args(words)
     except RuntimeError:  # something is wrong with those for ROS: rclpy.init says what

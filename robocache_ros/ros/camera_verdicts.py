@@ -13,6 +13,7 @@ from robocache_ros.encoding import EncoderStatus
 from robocache_ros.pipeline import PipelineStatus
 from robocache_ros.reasons import PAINTLESS, SMEARED, UNPLACED, Reason
 from robocache_ros.ros.camera_infos import CameraInfoInput
+from robocache_ros.ros.placement import Placement
 from robocache_ros.ros.verdicts import Level, Verdict, amount
 
 ENCODER = 'encoder'  # kind of the verdict on it
@@ -54,29 +55,45 @@ class CameraFacts:
 
 
 def judge_camera(
-    name: str, facts: CameraFacts, chain: str, recent: Mapping[str, int], window_sec: float
+    name: str, facts: CameraFacts, place: Placement, recent: Mapping[str, int], window_sec: float
 ) -> Iterator[Verdict]:
     """
-    Yield what keeps a camera from painting, and its images from being encoded.
+    Yield what is wrong with images, keeps a camera from painting, and images from being encoded.
 
     Args:
         name: of the source.
         facts: what is known about it.
-        chain: how its frame is connected with that of the output, a sentence without its end.
+        place: where it is on the robot.
         recent: growth of its counts in the last seconds.
         window_sec: how many these are.
     """
+    damaged = recent[f'note.{Reason.IMAGE_CORRUPT.key}']
+    if damaged:
+        reason = Reason.IMAGE_CORRUPT
+        yield Verdict(
+            Level.WARN,
+            f'{amount(damaged, "image")} of the last {window_sec:.0f} s left out ({reason.key}). '
+            f'{reason.what} {reason.fix}',
+            reason.key,
+        )
     for reason in (*PAINTLESS, *UNPLACED, *SMEARED) if facts.paints else ():
         count = recent[f'note.{reason.key}']
         if count:
             verb = 'painted as if the robot stood still' if reason in SMEARED else 'not painted'
-            why = _why(reason, facts, chain)
+            why, fix = _why(reason, facts, place), _fix(reason, name, place)
             yield Verdict(
                 Level.WARN,
                 f'{amount(count, "cloud")} of the last {window_sec:.0f} s {verb} by {name} '
-                f'({reason.key}). {why} {reason.fix.replace("`S.", f"`{name}.")}',
+                f'({reason.key}). {why} {fix}',
                 reason.key,
             )
+    if facts.info_problem and not recent[f'note.{Reason.CAMERA_INFO_MISSING.key}']:
+        yield Verdict(
+            Level.WARN,
+            f'The newest CameraInfo on {facts.info_topic} is of no use, and the one before it is '
+            f'still used: {facts.info_problem}',
+            'camera_info',
+        )
     if facts.encoder is not None and facts.encoder.sentence:
         yield Verdict(
             Level.WARN,
@@ -85,12 +102,20 @@ def judge_camera(
         )
 
 
-def _why(reason: Reason, facts: CameraFacts, chain: str) -> str:
+def _why(reason: Reason, facts: CameraFacts, place: Placement) -> str:
     if reason is Reason.CAMERA_INFO_MISSING:
         if facts.info_problem:
             return f'The CameraInfo on {facts.info_topic} is of no use: {facts.info_problem}'
         if not facts.info_publishers:
             return f'There is no publisher of sensor_msgs/msg/CameraInfo on {facts.info_topic}.'
     if reason in UNPLACED:
-        return f'As of now: {chain}.'
+        return f'As of now: {place.chain}.'
+    if reason in SMEARED:
+        return 'It is not known how the robot moved between its image and the frame.'
     return reason.what
+
+
+def _fix(reason: Reason, name: str, place: Placement) -> str:
+    if reason is Reason.TRANSFORM_UNKNOWN and place.extrinsic == f'{name}.extrinsic':
+        return 'Publish on /tf how output_frame and base_frame are connected, or leave the former.'
+    return reason.fix.replace('`S.', f'`{name}.')

@@ -212,6 +212,7 @@ class Diagnostics:
             'points': output.points,
             'points_used': output.points_used,
             'painted': output.painted,
+            **{f'unseen.{name}': count for name, count in output.unseen.items()},
         }
         growth = self._grow(f'output {name}', look, counts | totals, tick)
         facts = look.output(stats.messages, growth, away, told)

@@ -195,6 +195,7 @@ class Look:
             rate_hz=growth.rate_hz('messages'),
             window_sec=growth.window_sec,
             recent=recent,
+            painting=_painting(config),
         )
 
     def _short(self, name: str, recent: Mapping[str, int]) -> Short:
@@ -236,6 +237,13 @@ def ahead_sec(source: SourceStatus, reference: SourceStatus) -> float:
             return 0.0
         total += sign * (one.newest_ns - one.last_arrival_ns) * 1e-9
     return total
+
+
+def _painting(config: Config) -> dict[str, tuple[str, ...]]:
+    """Return the cameras that paint what channels ask for, and what that is."""
+    asked = config.voxel_spec.fields
+    found = {c.name: tuple(f for f in c.painted if f in asked) for c in config.cameras()}
+    return {camera: fields for camera, fields in found.items() if fields}
 
 
 def _lacking(config: Config, fields: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

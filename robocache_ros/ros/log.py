@@ -108,7 +108,7 @@ def prepare_console(environment: MutableMapping[str, str]) -> None:
     """
     Let lines of JSON be all that is on them, unless the user has a format of his own.
 
-    Before rclpy.init, which reads it.
+    Before anything of ROS that might log, such as the parser of its arguments.
     """
     if asks_for_json(environment):
         environment.setdefault(_CONSOLE, '{message}')

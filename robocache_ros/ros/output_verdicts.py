@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from robocache_ros.reasons import Reason
@@ -13,7 +13,6 @@ from robocache_ros.ros.verdicts import Level, Verdict, amount, drops, seconds
 
 _NONFINITE = f'note.{Reason.POINT_NONFINITE.key}'
 _OUT_OF_RANGE = f'note.{Reason.POINT_OUT_OF_RANGE.key}'
-_UNSEEN = f'note.{Reason.POINT_UNSEEN.key}'
 # Drops for which a source is to blame, so that the sentence has to name it.
 _FOR_A_SOURCE = (Reason.FRAME_TIMEOUT, Reason.FRAME_REQUIRED)
 
@@ -44,6 +43,7 @@ class OutputFacts:
     rate_hz: float
     window_sec: float
     recent: Mapping[str, int]
+    painting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # camera -> its fields
 
 
 def judge_output(facts: OutputFacts) -> list[Verdict]:
@@ -55,8 +55,7 @@ def judge_output(facts: OutputFacts) -> list[Verdict]:
     found = _dropping(facts)
     if recent['messages'] and recent['points'] and not recent['points_used']:
         found.append(_judge_empty(recent))
-    if recent[_UNSEEN] and recent['painted'] and recent[_UNSEEN] >= recent['points_used']:
-        found.append(_judge_unpainted(recent))
+    found += _unpainted(facts)
     return found or [_judge_partial(facts)]
 
 
@@ -99,14 +98,19 @@ def _judge_empty(recent: Mapping[str, int]) -> Verdict:
     )
 
 
-def _judge_unpainted(recent: Mapping[str, int]) -> Verdict:
-    return Verdict(
-        Level.WARN,
-        f'No voxel has a colour or label: none of {amount(recent[_UNSEEN], "point")} falls into '
-        'an image. Check the extrinsics of the cameras: of the optical frame, z ahead, x to '
-        'the right, y down.',
-        Reason.POINT_UNSEEN.key,
-    )
+def _unpainted(facts: OutputFacts) -> Iterator[Verdict]:
+    """Say which cameras paint no point of any cloud although they have images of them."""
+    recent, used = facts.recent, facts.recent['points_used']
+    for camera, fields in facts.painting.items():
+        if recent['painted'] and used and all(recent[f'unseen.{f}'] >= used for f in fields):
+            yield Verdict(
+                Level.WARN,
+                f'{camera} gives no point its {", ".join(fields)}: none of '
+                f'{amount(used, "point")} falls into its image, or none has a value there. Check '
+                f'{camera}.extrinsic: it is of the optical frame, z ahead, x to the right, y '
+                'down.',
+                Reason.POINT_UNSEEN.key,
+            )
 
 
 def _judge_partial(facts: OutputFacts) -> Verdict:

@@ -18,7 +18,6 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from robocache_ros.backends import abandoned
-from robocache_ros.ros.log import prepare_console
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ERRORS_LOGGED = 5
@@ -47,7 +46,6 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     stopped = _signals()
     node = None
     try:
-        prepare_console(os.environ)
         rclpy.init(args=None if args is None else list(args))
         node = make_node()
         executor = _Executor()
@@ -110,8 +108,8 @@ def _spin(executor: SingleThreadedExecutor, node: Any, stopped: list[int]) -> No
             errors = 0
         except ExternalShutdownException:
             return
-        # Callbacks handle their own errors, but rclpy has some as well (before Kilted, a request
-        # for a transition that is not possible), and none of them should stop a robot.
+        # Callbacks handle their own errors, but rclpy has some as well, and none of them should stop
+        # a robot.
         except Exception as error:
             errors += 1
             if not executor.context.ok() or stopped:

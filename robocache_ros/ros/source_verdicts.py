@@ -28,6 +28,7 @@ USED_ANYWAY = {
     'deskew_wrong',
     _MOTION_UNPLACED,
     ENCODER,
+    'camera_info',
     *(reason.key for reason in (Reason.FIELD_MISSING, *SMEARED, *PAINTLESS)),
 }
 
@@ -282,8 +283,8 @@ def _disagreeing(facts: SourceFacts) -> Iterator[Verdict]:
 def _unpainted(facts: SourceFacts) -> Iterator[Verdict]:
     """Say what a camera lacks to paint clouds, and an encoder to encode images."""
     if facts.camera is not None:
-        chain = facts.placement.chain
-        yield from judge_camera(facts.name, facts.camera, chain, facts.recent, facts.window_sec)
+        about, place = facts.camera, facts.placement
+        yield from judge_camera(facts.name, about, place, facts.recent, facts.window_sec)
 
 
 def _losing(facts: SourceFacts) -> Iterator[Verdict]:

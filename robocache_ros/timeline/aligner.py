@@ -37,6 +37,7 @@ class OutputStatus:
     points: int  # points of all clouds that went into frames so far
     points_used: int  # those of them that lay in the grid
     painted: int  # frames that images have painted
+    unseen: Mapping[str, int]  # point field -> points in the grid that no camera gave it
     frame_id: str  # of the newest frame, sent or not
     late: Mapping[str, int]  # source -> frames it had not reached when they stopped waiting
     invalid: Mapping[str, int]  # source -> frames in which nothing of it was valid
@@ -76,6 +77,7 @@ class Aligner:
         self.points = 0
         self.points_used = 0
         self.painted = 0
+        self.unseen: Counter[str] = Counter()
         self.frame_id = ''
         self.late: Counter[str] = Counter()
         self.invalid: Counter[str] = Counter()
@@ -161,6 +163,7 @@ class Aligner:
             self.points,
             self.points_used,
             self.painted,
+            dict(self.unseen),
             self.frame_id,
             dict(self.late),
             dict(self.invalid),

@@ -34,8 +34,8 @@ class Snapshot:
     """A cloud or an image in a ring buffer, and what has been computed from it so far."""
 
     __slots__ = (
-        'encoding', 'encoding_due', 'moved_by', 'painted_by', 'payload', 'settled', 'vector',
-        'voxels', 'voxels_at',
+        'damaged', 'encoding', 'encoding_due', 'moved_by', 'painted_by', 'payload', 'settled',
+        'vector', 'voxels', 'voxels_at',
     )  # fmt: skip
 
     def __init__(self, payload: CloudView | Picture) -> None:
@@ -46,6 +46,7 @@ class Snapshot:
         self.forget_features()
         self.encoding: FloatArray | None = None  # of an image, once its encoder has put it out
         self.encoding_due = False  # while the encoder has the image
+        self.damaged = False  # whether an image has turned out to be none
 
     @property
     def has_features(self) -> bool:

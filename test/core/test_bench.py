@@ -58,3 +58,9 @@ def test_a_file_that_can_not_be_written_is_refused_before_anything_is_measured()
     assert done.returncode == 2
     assert 'can not be written: No such file or directory' in done.stderr
     assert done.stdout == ''
+
+
+def test_a_case_whose_library_is_missing_is_left_out(monkeypatch):
+    monkeypatch.syspath_prepend(BENCH.parent)
+    cases = __import__('bench_cases')
+    assert list(cases.all_cases({}, 'jpeg_1080p')) == []

@@ -115,6 +115,16 @@ def test_absurd_coefficients_end_a_model_at_once():
     assert camera(d=(-1e300, 1e300, 0, 0)).limit < 1e-6
 
 
+def test_cameras_of_the_same_numbers_are_equal():
+    said = info(8, 6, model='plumb_bob', d=(0.1, 0.2, 0, 0), p=P)
+    assert Camera.from_info(said) == Camera.from_info(said)
+    assert Camera.from_info(said).for_size(4, 3) == Camera.from_info(said).for_size(4, 3)
+    assert Camera.from_info(said) != Camera.from_info(said, rectified=True)
+    other = info(8, 6, p=changed(P, 3, -1.0))
+    cameras = {Camera.from_info(each, rectified=True) for each in (said, said, other)}
+    assert len(cameras) == 2
+
+
 # -- refusals --------------------------------------------------------------------------------
 
 

@@ -8,9 +8,10 @@ import struct
 
 import numpy as np
 import pytest
-from codec_messages import INF, NAN, XYZI_FIELDS, but, cloud, slow_columns
+from codec_messages import INF, NAN, XYZI_FIELDS, Message, but, cloud, slow_columns
 from codec_strategies import clouds
 from hypothesis import given, settings
+from voxel_oracle import unit_grid, voxelize
 
 from robocache_ros.codec.cloud import CloudView, decode_cloud
 from robocache_ros.reasons import Reason, Rejected
@@ -275,3 +276,52 @@ def test_detail_names_the_numbers_that_do_not_add_up():
         decode_cloud(but(msg, width=3))
     assert refusal.value.reason is Reason.CLOUD_SIZE
     assert refusal.value.detail == ('3 x 1 points of 16 bytes, row_step 32, 32 bytes; 48 needed')
+
+
+# -- packed colours ---------------------------------------------------------------------------
+
+RGB_BITS = 0x7F123456  # alpha, or whatever stands there, and then r, g and b
+
+
+@pytest.mark.parametrize('big_endian', [False, True])
+@pytest.mark.parametrize('name', ['rgb', 'rgba'])
+@pytest.mark.parametrize('datatype', [6, 7])
+def test_packed_colours_are_fields_of_their_own(name, datatype, big_endian):
+    order = '>' if big_endian else '<'
+    (value,) = struct.unpack(f'{order}{"If"[datatype == 7]}', struct.pack(f'{order}I', RGB_BITS))
+    fields = (('x', 0, 7, 1), ('y', 4, 7, 1), ('z', 8, 7, 1), (name, 17, datatype, 1))
+    view = decode_cloud(cloud([(1.0, 2.0, 3.0, value)] * 2, fields, 21, big_endian=big_endian))
+    assert [view.column(colour).tolist() for colour in 'rgb'] == [
+        [0x12] * 2,
+        [0x34] * 2,
+        [0x56] * 2,
+    ]
+    assert {view.dtype_of(colour) for colour in 'rgb'} == {np.dtype(np.uint8)}
+    assert view.has('r')
+    assert np.array_equal(view.column(name), np.array([value] * 2, view.dtype_of(name)))
+
+
+@pytest.mark.parametrize(
+    'field',
+    [('rgb', 12, 5, 1), ('rgb', 12, 7, 2), ('rgba', 12, 8, 1), ('colour', 12, 7, 1)],
+)
+def test_other_fields_hold_no_packed_colours(field):
+    fields = (('x', 0, 7, 1), ('y', 4, 7, 1), ('z', 8, 7, 1), field)
+    view = decode_cloud(but(cloud([(1.0, 2.0, 3.0)], fields[:3], 20), fields=[
+        Message(name=n, offset=o, datatype=d, count=c) for n, o, d, c in fields
+    ]))  # fmt: skip
+    assert not any(view.has(colour) for colour in 'rgb')
+
+
+def test_fields_that_are_called_r_g_or_b_stay_as_they_are():
+    fields = (*XYZI_FIELDS[:3], ('rgb', 12, 6, 1), ('g', 16, 7, 1))
+    view = decode_cloud(cloud([(1.0, 2.0, 3.0, RGB_BITS, 0.5)], fields))
+    assert view.column('g').tolist() == [0.5]
+    assert not view.has('r')
+
+
+def test_packed_colours_become_the_colours_of_voxels():
+    fields = (*XYZI_FIELDS[:3], ('rgb', 12, 6, 1))
+    points = [(0.5, 0.5, 0.5, 0x00FF8000), (0.5, 0.5, 0.5, 0x00018003)]
+    found = voxelize(decode_cloud(cloud(points, fields)), unit_grid(), ['rgb'])
+    assert found.columns['rgb'].view(np.uint32).tolist() == [0x808002]

@@ -123,6 +123,15 @@ def test_voxels_come_back_from_their_message():
     np.testing.assert_array_equal(rows.channels['mean_intensity'], [0.5, np.nan])
 
 
+def test_colours_of_voxels_come_back_in_their_bits_and_as_one_channel():
+    centers = (np.zeros(3, np.float32),) * 3
+    bits = np.array([1, 0x00FF00FF, 0x00808080], np.uint32)
+    frame = voxel_frame({'rgb': bits.view(np.float32)}, centers)
+    rows = read_voxels(as_message(voxels_table(frame)))
+    assert list(rows.channels) == ['rgb']
+    assert rows.channels['rgb'].view(np.uint32).tolist() == bits.tolist()
+
+
 def test_no_voxels_are_a_message_too():
     none = np.empty(0, np.float32)
     channels = {'count': np.empty(0, np.uint32)}

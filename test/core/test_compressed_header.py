@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import array
+import re
 import struct
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from codec_messages import but
@@ -27,7 +29,13 @@ from packed_images import (
 from robocache_ros.codec import jpeg
 from robocache_ros.codec import png as png_file
 from robocache_ros.codec.compressed import DecoderMissing, decode_compressed, decoder_identity
+from robocache_ros.codec.image import MAX_PIXELS
+from robocache_ros.codec.packed_file import MAX_SIDE
+from robocache_ros.config import Config
+from robocache_ros.config.params_file import read_params_file
 from robocache_ros.reasons import Reason, Rejected
+
+ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = pytest.mark.filterwarnings('error')
 
@@ -357,6 +365,24 @@ def test_without_pillow_headers_are_read_and_pixels_ask_for_it(monkeypatch):
             ask()
 
 
-def test_limits_are_those_that_the_documentation_names():
-    limits = jpeg.MAX_SCANS, jpeg.PIXELS_PER_BYTE, png_file.BYTES_PER_BYTE, png_file.MAX_CHUNKS
-    assert limits == (32, 512, 1032, 65536)
+def test_page_on_images_names_every_limit_and_its_example_is_a_configuration(tmp_path):
+    page = ROOT / 'docs' / 'images.md'
+    if not page.exists():
+        pytest.skip('installed without docs/')
+    text = page.read_text(encoding='utf-8')
+    for limit, what in (
+        (MAX_PIXELS.bit_length() - 1, '2^{} pixels'),
+        (MAX_SIDE, '{} in a row or column'),
+        (jpeg.PIXELS_PER_BYTE, '{} pixels for every byte of a JPEG'),
+        (png_file.BYTES_PER_BYTE, '{} bytes of pixels for every byte of a PNG'),
+        (jpeg.MAX_SCANS, '{} scans of a progressive JPEG'),
+        (jpeg.MAX_SEGMENTS, '{} segments before its size'),
+        (png_file.MAX_CHUNKS, '{} chunks of a PNG'),
+    ):
+        assert what.format(limit) in text
+    (example,) = re.findall(r'```yaml\n(.*?)```', text, re.DOTALL)
+    (tmp_path / 'images.yaml').write_text(example, encoding='utf-8')
+    flat = read_params_file(tmp_path / 'images.yaml')
+    config = Config.from_mapping(flat)
+    assert config.notices(flat) == ()
+    assert config.source('camera').type == 'compressed_image'

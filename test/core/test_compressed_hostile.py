@@ -271,22 +271,20 @@ def test_second_frame_of_another_size_is_not_believed():
 
 def test_pixels_are_decoded_once_for_all_threads_that_ask():
     calls, found = [], []
-    asked = threading.Barrier(9)
+    begun, again = threading.Event(), threading.Event()
 
     def decode():
+        (again if calls else begun).set()
         calls.append(1)
+        again.wait(0.2)  # until somebody comes in who should not
         return np.full((2, 3), 7, np.uint8)
 
     image = PackedImage(PackedFile(2, 3, 'mono8', decode), 'camera')
-
-    def ask():
-        asked.wait(10)
-        found.append(image.unpacked())
-
-    threads = [threading.Thread(target=ask) for _ in range(8)]
-    for thread in threads:
+    threads = [threading.Thread(target=lambda: found.append(image.unpacked())) for _ in range(8)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
         thread.start()
-    asked.wait(10)
     for thread in threads:
         thread.join(10)
     assert len(calls) == 1

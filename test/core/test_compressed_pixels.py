@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from packed_images import chunk, depth_message, flat_jpeg, interlaced_png, packed, png, segment
 
-from robocache_ros.codec.compressed import PackedImage, decode_compressed, decoder_identity
+from robocache_ros.codec.compressed import (
+    DecoderMissing,
+    PackedImage,
+    decode_compressed,
+    decoder_identity,
+)
 from robocache_ros.codec.image import ImageView, decode_image
 from robocache_ros.codec.packed_file import PackedFile
 from robocache_ros.reasons import Reason, Rejected
@@ -238,3 +243,11 @@ def test_identity_names_the_build_that_bits_depend_on():
     assert name == f'Pillow {pillow.__version__}'
     assert libjpeg.startswith('libjpeg')
     assert libjpeg.split()[1][0].isdigit()
+
+
+@pytest.mark.parametrize(('codec', 'name'), [('jpg', 'JPEG'), ('zlib', 'PNG')])
+def test_pillow_that_was_built_without_a_codec_is_named(codec, name, monkeypatch):
+    features = pytest.importorskip('PIL.features')
+    monkeypatch.setattr(features, 'check', lambda asked: asked != codec)
+    with pytest.raises(DecoderMissing, match=f'built without {name}'):
+        decoder_identity()

@@ -151,7 +151,7 @@ REFUSED = {
     ),
     'painting coordinates': (
         {'base_frame': 'base_link', 'camera.paint': ['label', 'z']},
-        ['camera.paint', 'other than x, y, z, r, g and b', "not ['z']"],
+        ['camera.paint', 'other than x, y, z, r, g, b, time_lag and recency', "not ['z']"],
     ),
     'painting twice': (
         {'base_frame': 'base_link', 'camera.paint': ['rgb', 'rgb']},

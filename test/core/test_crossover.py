@@ -127,6 +127,22 @@ def test_the_limits_are_those_of_the_configuration():
     assert sizes == [5]
 
 
+def test_points_are_painted_as_the_configuration_wants_it():
+    flat = {
+        'base_frame': 'base',
+        'sources': ['lidar', 'camera'],
+        'camera.paint': ['rgb', 'label'],
+        'voxels.channels': ['rgb', 'majority_label', 'mean_intensity'],
+        'max_message_bytes': 100_000,
+    }
+    case = Workload.of(Config.from_mapping(flat)).cases()['voxelize'][0]()
+    found = case.work(NumpyBackend())
+    assert found.stats.fields_missing == ()
+    assert 0 < found.stats.unseen < found.stats.used, 'some points hide others'
+    assert len(np.unique(found.columns['rgb'].view(np.uint32))) > 100
+    assert np.isfinite(found.columns['majority_label']).any()
+
+
 @pytest.mark.parametrize('op', OPS)
 def test_every_case_can_be_computed(op):
     spec = VoxelSpec(

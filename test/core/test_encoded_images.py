@@ -151,6 +151,20 @@ def test_a_frame_waits_for_the_encoding_of_a_camera_that_is_waited_for(network):
     assert drive.frame('features', 100).complete
 
 
+@pytest.mark.parametrize('later_ms', [250, 5000])
+def test_an_encoding_that_never_comes_holds_up_no_frame_that_its_image_is_too_old_for(
+    network, later_ms
+):
+    drive = drive_of(network, HandEncoder(), camera__wait='until_t_ref')
+    drive.push('camera', 90, image(9))
+    drive.push('lidar', 90 + later_ms, cloud((1, 1, 1)))
+    drive.advance(90 + later_ms + 350)  # the camera is silent by now
+    assert [name for name, _ in frame_bytes(drive.frames)] == ['voxels', 'features']
+    drive.push('lidar', 500 + later_ms, cloud((1, 1, 1)))
+    found = drive.advance(501 + later_ms)
+    assert found == [('voxels', 500 + later_ms), ('features', 500 + later_ms)]
+
+
 def test_it_does_not_wait_longer_than_for_anything_else(network):
     drive = drive_of(network, HandEncoder(), camera__wait='until_t_ref', timeout_sec=0.05)
     drive.push('camera', 90, image(9))

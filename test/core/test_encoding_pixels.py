@@ -48,9 +48,9 @@ def test_a_grey_image_is_three_equal_channels():
 
 
 def test_colours_become_grey_as_in_the_grid_of_means():
-    # (4899 r + 9617 g + 1868 b + 8192) >> 14: of 200, 100, 50 it is 124.7 of 255, rounded.
-    message = image('bgr8', 2, 1, 6, data=bytes([50, 100, 200, 255, 255, 255]))
-    assert channels_of(message, 1) == [[[124 / 255, 1.0]]]
+    # (4899 r + 9617 g + 1868 b + 8192) >> 14: 200, 101, 50 make 124.79, rounded.
+    message = image('bgr8', 2, 1, 6, data=bytes([50, 101, 200, 255, 255, 255]))
+    assert channels_of(message, 1) == [[[125 / 255, 1.0]]]
 
 
 @pytest.mark.parametrize(

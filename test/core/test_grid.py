@@ -134,6 +134,11 @@ def test_channel_names_say_kind_and_field():
     assert (parsed.kind, parsed.field) == ('mean', 'return_number')
     assert parsed.columns == ('mean_return_number',)
     assert Channel.parse('count').columns == ('count',)
+    assert (Channel.parse('rgb').fields, Channel.parse('rgb').columns) == (
+        ('r', 'g', 'b'),
+        ('rgb',),
+    )
+    assert Channel.parse('majority_label').fields == ('label',)
     assert Channel.parse('centroid').columns == ('centroid_x', 'centroid_y', 'centroid_z')
 
 
@@ -151,6 +156,7 @@ def spec(*names, grid=None, **limits):
 def test_spec_lists_columns_and_each_field_once():
     asked = spec('count', 'mean_a', 'centroid', 'max_a', 'sum_b')
     assert asked.fields == ('a', 'b')
+    assert spec('mean_g', 'rgb', 'majority_a').fields == ('g', 'r', 'b', 'a')
     assert asked.columns == (
         'count', 'mean_a', 'centroid_x', 'centroid_y', 'centroid_z', 'max_a', 'sum_b',
     )  # fmt: skip
@@ -177,6 +183,8 @@ def test_spec_refuses_what_can_not_be_computed(names, limits, word):
 def test_dense_grids_need_count_and_a_bounded_number_of_cells():
     spec('count').check_dense()
     spec('mean_a', 'count').check_dense()
+    with pytest.raises(ValueError, match='use mean_r, mean_g and mean_b'):
+        spec('count', 'rgb').check_dense()
     with pytest.raises(ValueError, match='channel count'):
         spec('mean_a', 'occupancy').check_dense()
     large = Grid.from_range(1.0, [0, 0, 0, 2**16, 2**15, 1])

@@ -107,6 +107,14 @@ def test_a_cloud_without_points_is_painted_without_harm(voxelize):
     assert (len(found), found.stats.unseen) == (0, 0)
 
 
+def test_of_many_points_each_takes_its_own_pixel(voxelize):
+    points = np.tile(np.array([at(0, 0), at(3, 2), at(-2, 0)], F32), (50_000, 1))
+    points[-3:] = at(2, 1)
+    found = voxelize(painted(points, view(numbered(3, 4), paints=['pixel'])), GRID, ['sum_pixel'])
+    assert found.columns['sum_pixel'].tolist()[1:] == [0.0, 3 * 6.0, 49_999 * 11.0]
+    assert found.stats.unseen == 49_999
+
+
 # -- where points are --------------------------------------------------------------------------
 
 
@@ -121,12 +129,13 @@ def test_points_are_painted_where_their_transform_brings_them(values_of):
 
 
 def test_points_are_painted_where_their_motion_brings_them(values_of):
-    segments = np.zeros((1, 33), F32)
-    segments[0, [0, 4, 8]] = 1.0
-    segments[0, 27:30] = (1.0, 2.0, 0.0)  # T0
-    times = {'time': np.zeros(1, F32)}
+    segments = np.zeros((2, 33), F32)
+    segments[:, [0, 4, 8]] = 1.0
+    segments[1, 27:30] = (1.0, 2.0, 0.0)  # T0 of all times from 4.2 ms on
+    times = {'time': np.array([1e9 + 0.005])}  # s, more digits than a float32 has
     seen = view(numbered(3, 4), paints=['pixel', 'time'])
-    moved = replace(painted([at(0, 0)], seen, **times), motion=Motion('time', 1.0, 0.0, segments))
+    motion = Motion('time', 1e9, 1e9, segments)
+    moved = replace(painted([at(0, 0)], seen, **times), motion=motion)
     assert values_of(moved) == [9.0]
     assert values_of(moved, 'time') == [9.0]  # what was painted, not what the motion read
 
@@ -351,6 +360,8 @@ def test_unseen_points_are_those_inside_the_grid_of_the_field_with_most(voxelize
     found = voxelize(clouds, GRID, ['max_r', 'rgb', 'mean_depth'])
     assert (found.stats.used, found.stats.unseen) == (6, 4)
     assert found.stats.notes() == {Reason.POINT_OUT_OF_RANGE: 1, Reason.POINT_UNSEEN: 4}
+    assert np.nan_to_num(found.columns['max_r'], nan=-1).tolist() == [1, 4, -1, -1]
+    assert np.nan_to_num(found.columns['mean_depth'], nan=-1).tolist() == [-1, 1, -1, -1]
 
 
 def test_a_cloud_without_views_that_lacks_a_painted_field_is_said_to(voxelize):

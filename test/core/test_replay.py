@@ -205,3 +205,31 @@ def real(store, name, message):
             value = np.array(value)
         parts[key] = value
     return store.types[name](**parts)
+
+
+def test_a_calibration_that_came_later_does_not_paint_what_had_gone_out_before():
+    parameters = {
+        'sources': ['lidar', 'camera', 'imu'],
+        'base_frame': 'base_link',
+        'lidar__extrinsic': [0.0] * 6,
+        'camera__extrinsic': [-1.0, 0.5, 0.5, -np.pi / 2, 0.0, -np.pi / 2],
+        'camera__grid': [1, 1],
+        'camera__paint': ['rgb'],
+        'camera__wait': 'until_t_ref',  # in vain, until the frame is due
+        'voxels__channels': ['count', 'mean_r'],
+    }
+    told = SimpleNamespace(
+        width=8, height=8, distortion_model='', d=[], k=[8, 0, 3.5, 0, 8, 3.5, 0, 0, 1],
+        r=[0.0] * 9, p=[0.0] * 12, binning_x=0, binning_y=0,
+        roi=SimpleNamespace(x_offset=0, y_offset=0, width=0, height=0),
+    )  # fmt: skip
+    seen = SimpleNamespace(
+        header=header(0, 990 * MS, 'camera'), width=8, height=8, step=8, encoding='mono8',
+        is_bigendian=0, data=bytes([50]) * 64,
+    )  # fmt: skip
+    late = [(1000 * MS, '/camera/image', seen), (1001 * MS, LIDAR, stamped(cloud(POINTS), 1000))]
+    for info_ms, red in ((5000, np.nan), (900, 50)):
+        messages = sorted([*late, (info_ms * MS, '/camera/camera_info', told)], key=lambda m: m[0])
+        frames = list(replay(make_pipeline(None, **parameters), messages))
+        (grid,) = (frame for frame in frames if name_of(frame) == 'voxels')
+        np.testing.assert_array_equal(grid.voxels.columns['mean_r'], [red, red])

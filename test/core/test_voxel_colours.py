@@ -136,8 +136,10 @@ def test_each_voxel_has_the_label_that_counting_finds(voxelize, labels, cells):
     random = np.random.default_rng(labels)
     points = random.uniform(0, cells, (3000, 3)).astype(F32)
     votes = random.integers(0, labels, 3000)
-    found = voxelize(cloud(points, v=votes.astype(F32)), unit_grid(cells), ['majority_v'])
+    names = ['majority_v', 'max_v']
+    found = voxelize(cloud(points, v=votes.astype(F32)), unit_grid(cells), names)
     index = np.floor(points).astype(int) @ [1, cells, cells * cells]
-    for cell, winner in zip(found.index, found.columns['majority_v'], strict=True):
+    for cell, winner, greatest in zip(found.index, *found.columns.values(), strict=True):
         counts = Counter(votes[index == cell].tolist())
+        assert greatest == max(counts)
         assert winner == min(label for label, n in counts.items() if n == max(counts.values()))

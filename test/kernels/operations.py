@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / 'core'))
 
 from codec_messages import cloud as cloud_message
 from deskew_oracle import SEGMENT_NS, some_motion
+from painted import camera, view
 
 from robocache_ros.backends.comparison import same_bits
 from robocache_ros.backends.cuda.cuda_backend import CudaBackend
@@ -56,9 +57,37 @@ def _moving(cloud, field):
     return replace(cloud, motion=by, constants={'age': 0.25})
 
 
+def labelled(n=N, seed=1):
+    """The same with few labels, most of them alike, and colours; some of each are none."""
+    rng = np.random.default_rng(seed)
+    colours = {name: rng.integers(0, 256, n, np.uint8) for name in 'rgb'}
+    columns = {**scan(n, seed).columns, **colours, 'label': rng.integers(-1, 3, n, np.int16)}
+    return CloudView.from_columns(columns)
+
+
+def watched(cloud, occlusion=True):
+    """The same, seen by a camera of each kind that colours, labels and measures it."""
+    pose = np.eye(4)
+    pose[:3, 3] = -4, -4, 2
+    cell, tolerance = (3, 0.05) if occlusion else (0, 0.0)
+    d = (-0.2, 0.05, 1e-3, 2e-3)
+    views = (
+        view(image('32FC1', 30, 40), camera(40, 30, 30.0, (20, 15)), ['depth', 'label'], pose),
+        view(image('bayer_rggb8', 9, 11), camera(11, 9, 8.0, (5, 4), 'plumb_bob', d),
+             ['rgb'], pose, cell, tolerance),
+        view(image('bgr8', 30, 40), camera(40, 30, 12.0, (20, 15), 'equidistant'),
+             ['rgb', 'label'], pose, cell, tolerance),
+        view(image('mono16', 8, 8), camera(8, 8, 2.0, (4, 4)), ['rgb', 'depth'], pose),
+    )  # fmt: skip
+    return replace(cloud, views=views)
+
+
 def spec(size=1.0, end=8.0, channels=STATISTICS, max_voxels=10_000):
     grid = Grid.from_range(size, [0, 0, 0, end, end, end])
     return VoxelSpec(grid, tuple(map(Channel.parse, channels)), MAX_POINTS, max_voxels, {})
+
+
+_PAINTED = spec(2.0, channels=('rgb', 'count', 'majority_label', 'mean_depth', 'max_r'))
 
 
 def _capped(most):
@@ -146,6 +175,16 @@ OPERATIONS = {
     'sparse voxels with a cap': lambda backend: [
         backend.voxelize([scan(), _moving(scan(200, 2), 'v')], _capped(2)),
         backend.voxelize([scan(spread=0.0)], _capped(32)),
+    ],
+    'points that cameras paint': lambda backend: [
+        backend.voxelize(
+            [watched(_moving(scan(300), 'v')), watched(_message(), False), labelled(100)], _PAINTED
+        ),
+        backend.voxelize_dense([watched(scan(200))], spec(channels=('count', 'mean_r'))),
+    ],
+    'majorities and colours': lambda backend: [
+        backend.voxelize([labelled(), labelled(200, 2)], replace(_PAINTED, max_voxels=60)),
+        backend.voxelize_dense([labelled()], spec(4.0, channels=('count', 'majority_label'))),
     ],
     'dense grids': lambda backend: [
         backend.voxelize_dense([scan()], spec(channels=('count',))),

@@ -15,7 +15,7 @@ import pytest
 from cpu_device import CpuDevice
 from fake_cuda import Clock
 from fake_cupy import FakeCupy
-from operations import image, scan, spec, streams, targets
+from operations import image, labelled, scan, spec, streams, targets, watched
 
 from robocache_ros.backends import abandoned
 from robocache_ros.backends.comparison import same_bits
@@ -28,9 +28,11 @@ from robocache_ros.backends.workload import Workload
 OUT_OF_MEMORY, ILLEGAL_ADDRESS, OUT_OF_LAUNCH_RESOURCES = 2, 700, 701
 LIMITS = Limits(2000, 2000, deadline_sec=0.02)
 
+PAINTED = spec(2.0, channels=('count', 'rgb', 'majority_label', 'max_depth'))
+
 # The same three times, as it is queued, recorded and replayed, then a larger one.
 CALLS = {
-    'voxelize': (lambda on, n: on.voxelize([scan(n)], spec(2.0)), (40, 40, 40, 1200)),
+    'voxelize': (lambda on, n: on.voxelize([watched(labelled(n))], PAINTED), (40, 40, 40, 1200)),
     'voxelize_dense': (lambda on, n: on.voxelize_dense([scan(n)], spec(2.0)), (40, 40, 40, 90)),
     'occupancy': (lambda on, n: on.occupancy([scan(n)], spec().grid), (40, 40, 40, 1200)),
     'image_grid': (lambda on, h: on.image_grid(image('rgb8', h), 3, 4, 'rgb'), (8, 8, 8, 24)),

@@ -9,11 +9,13 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from rclpy.node import Node
 
+from robocache_ros.demo.demo import encoder_assignments
 from robocache_ros.demo.options import free_domain, parse
 from robocache_ros.demo.report import unaccounted
 
@@ -61,7 +63,7 @@ def test_a_short_run_loses_nothing_and_leaves_nothing(demo, domain_id):
     assert report['backend'] == 'numpy'
     assert report['duration_sec'] == pytest.approx(4, abs=1.5)
     sources = report['sources']
-    assert set(sources) == {'lidar', 'camera', 'imu'}
+    assert set(sources) == {'lidar', 'camera', 'imu', 'odom'}
     for name, source in sources.items():
         assert unaccounted(source) == 0, (name, source)
         assert source['received'] == source['published'] > 0, (name, source)
@@ -80,6 +82,32 @@ def test_a_short_run_loses_nothing_and_leaves_nothing(demo, domain_id):
     assert report['cpu']['sim'] > 0.5  # of 4 s; it has ended before it was asked
     assert 'OK: ' in printed
     assert processes_in(domain_id) == []
+    # It looks ahead, a quarter of the way round.
+    paint = report['paint']
+    assert 0.15 < 1 - paint['unseen'] / paint['points'] < 0.35
+    assert report['deskew']['lidar']['now'] == 'on'
+    check_encoder(printed, report)
+
+
+def check_encoder(printed, report):
+    """Without torch a line says how to have it; with it every image is encoded."""
+    line = next(line for line in printed.splitlines() if line.startswith('encoder: '))
+    if find_spec('torch') is None:
+        assert line.endswith('-m pip install torch')
+        assert report['encoders'] == {}
+        return
+    assert line.endswith('8 features of camera')
+    encoder = report['encoders']['camera']
+    assert encoder['state'] == 'ok'
+    assert encoder['encoded'] + sum(encoder['missed'].values()) > 100
+    assert encoder['encoded'] > 20
+
+
+@pytest.mark.parametrize('words', [['--node-param', 'camera.encoder.path:=mine.pt'], ['--fast']])
+def test_a_network_of_the_users_own_and_a_fast_robot_are_left_alone(words, capsys, tmp_path):
+    assert encoder_assignments(parse(words), str(tmp_path)) == []
+    assert capsys.readouterr().out == ''
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_keeps_away_from_domains_in_use(context, domain_id):

@@ -197,6 +197,7 @@ def test_demo_gives_voxels_in_its_namespace_and_ends_cleanly(launch, node, execu
     process = launch('demo.launch.py', 'namespace:=r1')
     wait_until(lambda: len(received) >= 5, 40, 'five voxel frames', executor)
     assert received[-1].width > 0
+    assert [field.name for field in received[-1].fields][-1] == 'rgb'
 
     children = Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()
     assert len(children) == 2

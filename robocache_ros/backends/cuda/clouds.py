@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from robocache_ros.backends.cuda.device import Limits, OverLimit
+from robocache_ros.backends.cuda.device import Clear, Launch, Limits, check
 from robocache_ros.backends.cuda.jobs import CLOUD, FIELD, MAX_FIELDS, MOTION
+from robocache_ros.backends.cuda.paint import Painter
 from robocache_ros.backends.cuda.staging import Parcel
 from robocache_ros.backends.numpy_cells import slices
 from robocache_ros.codec.cloud import SEGMENT_BITS, XYZ, Motion, Transform
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from robocache_ros.codec.cloud import CloudView
 
 _TYPES = {code: number for number, code in DATATYPES.items()}
+_PAINTED = max(_TYPES.values()) + 1
 
 
 class _Field(NamedTuple):
@@ -62,6 +64,7 @@ class StagedClouds:
     The first `limit` points of the clouds, end to end, with x, y, z and the `names` of fields.
 
     Message bytes go as they are; of columns only those that are named, and the time of a motion.
+    What cameras paint is made by `steps`, which run ahead of all that reads it.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class StagedClouds:
         names: Sequence[str],
         limit: int,
         limits: Limits,
+        painter: Painter,
     ) -> None:
         parts = [
             (cloud, part)
@@ -88,6 +92,8 @@ class StagedClouds:
             parcel.add(self._clouds),
             parcel.add(self._table),
         )
+        self._painting = painter.stage(parcel, parts, names)
+        self.steps: tuple[Clear | Launch, ...] = painter.steps(self._painting)
         before = parcel.nbytes
         self._fields: list[list[_Field]] = []
         self._motions: list[_Motion | None] = []
@@ -102,8 +108,9 @@ class StagedClouds:
             if motion is not None:
                 self._clouds['motion'][row] = motion.described(base)
         addresses = (base + offset for offset in self._at)
+        paint = 0 if self._painting is None else self._painting.describe(base)
         cells = grid.dims, grid.origin32, grid.inv32
-        return (*addresses, self.n, *cells, *self._table.shape, *self._plain())
+        return (*addresses, paint, self.n, *cells, *self._table.shape, *self._plain())
 
     def _plain(self) -> tuple[object, ...]:
         """Say where x, y and z lie if they are of the kind that is read fast."""
@@ -119,8 +126,9 @@ class StagedClouds:
         )
 
     def _add(self, cloud: CloudView, part: slice) -> None:
-        present = [name for name in self._names if cloud.has(name)]
-        wanted = dict.fromkeys([*present, *([] if cloud.motion is None else [cloud.motion.field])])
+        painted = self._painted(cloud, part.start)
+        stored = [name for name in self._names if name not in painted and cloud.has(name)]
+        wanted = dict.fromkeys([*stored, *([] if cloud.motion is None else [cloud.motion.field])])
         places = {
             name: self._add_constant(cloud.constants[name])
             for name in wanted
@@ -129,10 +137,20 @@ class StagedClouds:
         rest = [name for name in wanted if name not in places]
         add = self._add_columns if cloud.columns else self._add_message
         places.update(add(cloud, part.stop - part.start, rest))
-        self._fields.append([places[name] if name in present else _ABSENT for name in self._names])
+        fields = {**{name: places[name] for name in stored}, **painted}
+        self._fields.append([fields.get(name, _ABSENT) for name in self._names])
         self._motions.append(
             None if cloud.motion is None else self._add_motion(cloud.motion, places)
         )
+
+    def _painted(self, cloud: CloudView, begin: int) -> dict[str, _Field]:
+        """Fields of a cloud, from point `begin` of the call, that cameras paint."""
+        if self._painting is None:
+            return {}
+        return {
+            name: _Field(at, True, 4, 4 * cloud.width, _PAINTED, False)
+            for name, at in self._painting.columns(cloud, begin).items()
+        }
 
     def _add_constant(self, value: float) -> _Field:
         with np.errstate(over='ignore'):
@@ -195,12 +213,6 @@ def _rows_of(columns: Sequence[AnyArray]) -> AnyArray | None:
 
 def _address(values: AnyArray) -> int:
     return int(values.__array_interface__['data'][0])
-
-
-def check(number: int, limit: int, what: str) -> None:
-    """Raise OverLimit where a call has more of something than device memory is sized for."""
-    if number > limit:
-        raise OverLimit(f'the call has {number} {what}, the device takes {limit}')
 
 
 def _described(cloud: CloudView, part: slice) -> tuple[object, ...]:

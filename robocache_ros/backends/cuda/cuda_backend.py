@@ -56,19 +56,24 @@ class CudaBackend:
     def voxelize_dense(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None = None
     ) -> FloatArray:
-        """All voxels of the clouds as a dense grid; with a cap per voxel, one of the host."""
-        if spec.max_points_per_voxel:
-            return self._voxelize_dense_capped(clouds, spec, out)
+        """All voxels of the clouds as a dense grid; with a cap or a majority, one of the host."""
+        if spec.max_points_per_voxel or any(c.kind == 'majority' for c in spec.channels):
+            return self._densify_sparse(clouds, spec, out)
         if self._follows(_columns(clouds)) and out is None:
             memory = self._dense.fill_voxels(clouds, spec, self._leases.take)
             grid: FloatArray = self._device.view(memory, np.float32, dense_shape(spec), 0)
             return grid
         return self._dense.voxelize(clouds, spec, out)
 
-    def _voxelize_dense_capped(
+    def _densify_sparse(
         self, clouds: Sequence[CloudView], spec: VoxelSpec, out: FloatArray | None
     ) -> FloatArray:
-        """From sparse voxels: which points count is known only after all were looked at."""
+        """
+        From sparse voxels.
+
+        Which points a cap keeps is known only after all were looked at, and the labels of a cell
+        do not fit in the shared memory of its block.
+        """
         spec.check_dense()
         self._follows(_columns(clouds))
         voxels = self._voxels.voxelize(clouds, replace(spec, max_voxels=MAX_POINTS))

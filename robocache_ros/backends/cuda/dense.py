@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robocache_ros.backends.cuda.clouds import StagedClouds, check
+from robocache_ros.backends.cuda.clouds import StagedClouds
 from robocache_ros.backends.cuda.dense_plan import (
     COPIED_AT_ONCE,
     LEAST_POINTS,
@@ -21,9 +21,10 @@ from robocache_ros.backends.cuda.dense_plan import (
     dense_shape,
     over,
 )
-from robocache_ros.backends.cuda.device import Clear, Memory, Program
+from robocache_ros.backends.cuda.device import Clear, Memory, Program, check
 from robocache_ros.backends.cuda.jobs import DENSE_JOB, MAX_FIELDS
 from robocache_ros.backends.cuda.memory import Grown, bucket, padded
+from robocache_ros.backends.cuda.paint import Painter
 from robocache_ros.backends.cuda.results import M, Place
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.backends.numpy_fields import resolution_of
@@ -49,6 +50,7 @@ class DenseGrids:
         device = staging.device
         device.load(('dense',))
         self._staging = staging
+        self._painter = Painter(staging)
         self._scratch = Grown(device.allocate)
         self._grid = Grown(device.allocate)
         self._window = Grown(device.allocate_host)
@@ -85,13 +87,20 @@ class DenseGrids:
         """Write what `voxelize` gives, of `dense_shape`, to memory of the device; return that."""
         plan = self._plan_of(clouds, spec)
         parcel = Parcel(plan.job())
-        staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, self._staging.limits)
+        staged = self._stage(parcel, clouds, spec.fields, spec.max_points)
         base = self._staging.reserve(parcel)
         memory = place(plan.padded_nbytes)
         parcel.job['points'] = staged.points(base, spec.grid)
         parcel.job['grid'] = memory.address
-        self._run(parcel, base, plan.steps(memory.address), memory, out)
+        steps = (*staged.steps, *plan.steps(memory.address))
+        self._run(parcel, base, steps, memory, out)
         return memory
+
+    def _stage(
+        self, parcel: Parcel, clouds: Sequence[CloudView], names: Sequence[str], limit: int
+    ) -> StagedClouds:
+        limits = self._staging.limits
+        return StagedClouds(parcel, clouds, names, limit, limits, self._painter)
 
     def _plan_of(self, clouds: Sequence[CloudView], spec: VoxelSpec) -> DensePlan:
         points = min(sum(cloud.n for cloud in clouds), spec.max_points)
@@ -116,7 +125,7 @@ class DenseGrids:
         """Write what `occupancy` gives, of `occupancy_shape`, to memory of the device."""
         nbytes = padded(math.prod(occupancy_shape(grid, packed)), COPIED_AT_ONCE)
         parcel = Parcel(blank_jobs(grid))
-        staged = StagedClouds(parcel, clouds, (), max_points, self._staging.limits)
+        staged = self._stage(parcel, clouds, (), max_points)
         base = self._staging.reserve(parcel)
         memory = place(nbytes)
         parcel.job['points'] = staged.points(base, grid)

@@ -69,7 +69,7 @@ class Words(NamedTuple):
         if any(channel.kind == 'centroid' for channel in spec.channels):
             centroid, words = words, words + _CENTROID_WORDS
         for number, name in enumerate(spec.fields):
-            kinds = {channel.kind for channel in spec.channels if channel.field == name}
+            kinds = {channel.kind for channel in spec.channels if name in channel.fields}
             value = values[number]
             value['field'] = _FIRST_FIELD + number
             value['steps'] = 1.0 / resolutions[number]  # a power of two: exact

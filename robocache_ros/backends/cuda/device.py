@@ -149,3 +149,9 @@ class Limits:
 
 class OverLimit(Exception):  # noqa: N818 - not an error: the NumPy backend does it
     """An input is larger than what the device's memory is sized for; the text says which."""
+
+
+def check(number: int, limit: int, what: str) -> None:
+    """Raise OverLimit where a call has more of something than device memory is sized for."""
+    if number > limit:
+        raise OverLimit(f'the call has {number} {what}, the device takes {limit}')

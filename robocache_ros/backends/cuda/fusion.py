@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robocache_ros.backends.cuda.clouds import check
-from robocache_ros.backends.cuda.device import Launch, Memory, Program
+from robocache_ros.backends.cuda.device import Launch, Memory, Program, check
 from robocache_ros.backends.cuda.jobs import FUSION_JOB, STRIP
 from robocache_ros.backends.cuda.memory import Grown, bucket
 from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied, viewed

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from robocache_ros.backends.cuda.clouds import check
-from robocache_ros.backends.cuda.device import Launch, Program
+from robocache_ros.backends.cuda.device import Launch, Program, check
 from robocache_ros.backends.cuda.jobs import IMAGE_JOB, TILE_SUMS
 from robocache_ros.backends.cuda.memory import Grown, bucket
 from robocache_ros.backends.cuda.results import M, Place, Results, copied
@@ -63,7 +62,7 @@ class Images:
         cells = rows * cols
         tiles_each = -(-_most_pixels(image, rows, cols) // TILE_PIXELS)
         parcel = Parcel(IMAGE_JOB)
-        pixels = parcel.add(image.data[: _end_of(image)])
+        pixels = parcel.add(image.data[: end_of(image)])
         check(parcel.nbytes, limits.max_message_bytes, 'bytes of an image')
         check(results.nbytes, limits.max_message_bytes, 'bytes of results')
         base = self._staging.reserve(parcel)
@@ -88,13 +87,14 @@ class Images:
         return memory
 
 
-def _pixel_bytes(image: ImageView) -> int:
+def pixel_bytes(image: ImageView) -> int:
+    """Bytes from one pixel to the next."""
     return len(image.format.order) * image.dtype.itemsize
 
 
-def _end_of(image: ImageView) -> int:
+def end_of(image: ImageView) -> int:
     """Bytes of the data that are read: the last row may lack its padding, or more may follow."""
-    return (image.height - 1) * image.step + image.width * _pixel_bytes(image)
+    return (image.height - 1) * image.step + image.width * pixel_bytes(image)
 
 
 def _most_pixels(image: ImageView, rows: int, cols: int) -> int:
@@ -106,7 +106,7 @@ def _describe(job: Any, image: ImageView, channels: str) -> None:
     """Say how pixels lie and what to look at."""
     stored = image.format
     job['step'], job['height'], job['width'] = image.step, image.height, image.width
-    job['pixel_bytes'], job['swapped'] = _pixel_bytes(image), image.big_endian
+    job['pixel_bytes'], job['swapped'] = pixel_bytes(image), image.big_endian
     job['channels'] = 3 if channels == 'rgb' else 1
     if stored.bayer and channels == 'rgb':
         look, places = 'mosaic', ['rgb'.index(colour) for colour in stored.bayer]

@@ -59,6 +59,7 @@ POINTS = _struct(
     [
         ('clouds', 'u8'),
         ('fields', 'u8'),
+        ('paint', 'u8'),
         ('n', 'i8'),
         ('dims', 'i8', 3),
         ('origin', 'f4', 3),
@@ -75,7 +76,7 @@ POINTS = _struct(
 
 MAX_LEVELS = 3
 MAX_FIELDS = 13  # besides x, y, z
-MAX_COLUMNS = 4 * MAX_FIELDS + 5
+MAX_COLUMNS = 5 * MAX_FIELDS + 5
 
 VOXEL_LEVEL = _struct(
     [
@@ -95,6 +96,8 @@ VOXEL_FIELD = _struct(
         ('without', 'i4'),
         ('least', 'i4'),
         ('greatest', 'i4'),
+        ('elected', 'i4'),
+        ('table', 'i4'),
     ]
 )
 
@@ -117,6 +120,8 @@ VOXEL_TOTALS = _struct(
         ('value_nonfinite', 'u4', MAX_FIELDS),
         ('sum_range', 'u4', MAX_FIELDS),
         ('extreme_range', 'u4', MAX_FIELDS),
+        ('unseen', 'u4', MAX_FIELDS),
+        ('label_range', 'u4', MAX_FIELDS),
     ]
 )
 
@@ -132,6 +137,8 @@ VOXEL_JOB = _struct(
         ('hashes', 'u8'),
         ('slots', 'u8'),
         ('records', 'u8'),
+        ('ballots', 'u8'),
+        ('votes', 'u8'),
         ('counts', 'u8'),
         ('totals', 'u8'),
         ('index', 'u8'),
@@ -141,12 +148,14 @@ VOXEL_JOB = _struct(
         ('cap', 'i4'),
         ('seed', 'u4'),
         ('table', 'u4'),
+        ('ballot_mask', 'u4'),
         ('level_count', 'i4'),
         ('record_words', 'i4'),
         ('count_slot', 'i4'),
         ('centroid', 'i4'),
         ('field_count', 'i4'),
         ('column_count', 'i4'),
+        ('colours', 'i4', 3),
         ('fields', VOXEL_FIELD, MAX_FIELDS),
         ('columns', VOXEL_COLUMN, MAX_COLUMNS),
     ]
@@ -236,7 +245,41 @@ IMAGE_JOB = _struct(
 
 TILE_SUMS = _struct([('sums', 'i8', 3), ('left_out', 'i8')])
 
+# ---- paint.cu
+
+VIEW = _struct(
+    [
+        ('pixels', 'u8'),
+        ('nearest', 'u8'),
+        ('step', 'i8'),
+        ('height', 'i4'),
+        ('width', 'i4'),
+        ('pixel_bytes', 'i4'),
+        ('swapped', 'i4'),
+        ('stored', 'i4'),
+        ('places', 'i4', 4),
+        ('cell', 'i4'),
+        ('cells_across', 'i4'),
+        ('fields', 'u4'),
+        ('taken', 'i4', MAX_FIELDS),
+        ('model', 'i4'),
+        ('rotation', 'f4', 9),
+        ('translation', 'f4', 3),
+        ('focal', 'f4', 2),
+        ('centre', 'f4', 2),
+        ('distortion', 'f4', 8),
+        ('limit', 'f4'),
+        ('tolerance', 'f4'),
+    ]
+)
+
+CANVAS = _struct([('first', 'i4'), ('views', 'i4'), ('fields', 'u4')])
+
+PAINT = _struct([('canvases', 'u8'), ('views', 'u8'), ('columns', 'u8'), ('stride', 'i8')])
+
 # ---- dense.cu
+
+MAX_DENSE_COLUMNS = 4 * MAX_FIELDS + 5
 
 DENSE_COLUMN = _struct(
     [
@@ -278,6 +321,6 @@ DENSE_JOB = _struct(
         ('chunks_each', 'i4'),
         ('shared_counts', 'i4'),
         ('values', DENSE_VALUE, MAX_FIELDS),
-        ('columns', DENSE_COLUMN, MAX_COLUMNS),
+        ('columns', DENSE_COLUMN, MAX_DENSE_COLUMNS),
     ]
 )

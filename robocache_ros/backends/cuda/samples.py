@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from robocache_ros.backends.cuda.clouds import check
-from robocache_ros.backends.cuda.device import Clear, Launch, Program
+from robocache_ros.backends.cuda.device import Clear, Launch, Program, check
 from robocache_ros.backends.cuda.jobs import SAMPLES_JOB, SOURCE
 from robocache_ros.backends.cuda.memory import Grown, Spans, bucket
 from robocache_ros.backends.cuda.staging import Parcel, Staging

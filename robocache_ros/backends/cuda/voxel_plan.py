@@ -18,6 +18,7 @@ from robocache_ros.samples import AnyArray
 
 _THREADS = 256
 _BLOCKS_PER_MULTIPROCESSOR = 8
+_BALLOTS_PER_POINT = 2  # a table of a majority is never more than half full
 
 
 class Wanted(NamedTuple):
@@ -50,6 +51,9 @@ class VoxelPlan:
             raise OverLimit(f'a cap of {self._cap} points a voxel, the device takes {MAX_CAP}')
         job['cap'], job['seed'], job['slot_rows'] = self._cap, spec.seed, wanted.voxels
         describe_record(job, spec, wanted.resolutions)
+        job['ballot_mask'] = _BALLOTS_PER_POINT * wanted.points - 1
+        majorities = sum(channel.kind == 'majority' for channel in spec.channels)
+        ballots = _BALLOTS_PER_POINT * wanted.points * majorities
         spans = Spans()
         levels = levels_of(grid.cells, wanted.points, table_bits)
         tables = Tables.lay_out(spans, levels, VOXEL_TOTALS.itemsize)
@@ -60,19 +64,22 @@ class VoxelPlan:
             'steps': spans.add(8 * wanted.points if job['centroid'] else 0),
             'hashes': spans.add(4 * wanted.points if self._cap else 0),
             'slots': spans.add(4 * self._cap * wanted.voxels),
+            'ballots': spans.add(8 * ballots),
+            'votes': spans.add(4 * ballots),
         }
         base = scratch.at_least(spans.nbytes).address
         tables.describe(job, base)
         for name, offset in offsets.items():
             job[name] = base + offset
         self.last_level = len(levels) - 1
-        self.steps = self._steps(tables, base)
+        ballot_bytes = spans.nbytes - offsets['ballots']
+        self.steps = self._steps(tables, base, Clear(int(job['ballots']), ballot_bytes))
 
     def job(self) -> AnyArray:
         """Return a fresh VOXEL_JOB [1]."""
         return self._jobs.copy()
 
-    def _steps(self, tables: Tables, base: int) -> tuple[Launch | Clear, ...]:
+    def _steps(self, tables: Tables, base: int, ballots: Clear) -> tuple[Launch | Clear, ...]:
         over_points = self._blocks(self.wanted.points)
         steps: list[Launch | Clear] = [
             Clear(base + tables.clear_from, tables.clear_bytes),
@@ -89,6 +96,8 @@ class VoxelPlan:
             steps.append(Launch('voxels.compete', over_points, _THREADS))
             steps.append(Launch('voxels.drop', over_points, _THREADS))
         steps.append(Launch('voxels.accumulate', over_points, _THREADS))
+        if ballots.nbytes:
+            steps += ballots, Launch('voxels.vote', over_points, _THREADS)
         steps.append(Launch('voxels.finish', self._blocks(self.wanted.rows), _THREADS))
         return tuple(steps)
 

@@ -14,6 +14,7 @@ from robocache_ros.backends.cuda.clouds import StagedClouds
 from robocache_ros.backends.cuda.device import Memory, OverLimit, Program
 from robocache_ros.backends.cuda.jobs import VOXEL_TOTALS
 from robocache_ros.backends.cuda.memory import Grown, bucket
+from robocache_ros.backends.cuda.paint import Painter
 from robocache_ros.backends.cuda.results import M, Place, Results, Span, copied, viewed
 from robocache_ros.backends.cuda.staging import Parcel, Staging
 from robocache_ros.backends.cuda.voxel_plan import VoxelPlan, Wanted
@@ -56,6 +57,7 @@ class Voxelizer:
         device = staging.device
         device.load(('voxels',))
         self._staging = staging
+        self._painter = Painter(staging)
         self._table_bits = table_bits
         self._scratch = Grown(device.allocate)
         self._totals = Grown(device.allocate_host)
@@ -107,14 +109,15 @@ class Voxelizer:
         points = min(sum(cloud.n for cloud in clouds), spec.max_points)
         plan = self._plan_of(clouds, spec, bucket(points, _LEAST_POINTS), results.capacity)
         parcel = Parcel(plan.job())
-        staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, self._staging.limits)
+        limits = self._staging.limits
+        staged = StagedClouds(parcel, clouds, spec.fields, spec.max_points, limits, self._painter)
         totals = self._totals.at_least(VOXEL_TOTALS.itemsize)
         base, job = self._staging.reserve(parcel), parcel.job
         memory = place(results.nbytes)
         job['points'], job['totals'] = staged.points(base, spec.grid), totals.address
         results.describe(job, memory.address)
         self._staging.send(parcel)
-        self._staging.run(Program(base, plan.steps))
+        self._staging.run(Program(base, (*staged.steps, *plan.steps)))
         found = np.frombuffer(totals.array, VOXEL_TOTALS, 1)[0]
         voxels = int(found['ranks'][plan.last_level])
         _check(voxels, spec, results.capacity, plan.wanted.voxels)
@@ -142,6 +145,11 @@ def _check(voxels: int, spec: VoxelSpec, rows: int, capped: int) -> None:
         raise OverLimit(f'the clouds fill {voxels} voxels, the device takes {room}')
 
 
+def _by_field(spec: VoxelSpec, counts: Any) -> dict[str, int]:
+    found = zip(spec.fields, counts[: len(spec.fields)].tolist(), strict=True)
+    return {name: count for name, count in found if count}
+
+
 def _stats_of(
     found: Any, clouds: Sequence[CloudView], spec: VoxelSpec, looked_at: int, voxels_left: int
 ) -> PointStats:
@@ -150,7 +158,7 @@ def _stats_of(
         int(found[name]) for name in ('inside', 'nonfinite', 'over_cap')
     )
     # Two channels may leave out the same value: it counts once.
-    out_of_range = map(max, found['sum_range'].tolist(), found['extreme_range'].tolist())
+    ranges = (found[name].tolist() for name in ('sum_range', 'extreme_range', 'label_range'))
     return PointStats(
         points=total,
         used=inside - over_cap,
@@ -160,6 +168,7 @@ def _stats_of(
         over_cap=over_cap,
         voxels_over_limit=voxels_left,
         value_nonfinite=sum(found['value_nonfinite'].tolist()),
-        value_range=sum(out_of_range),
+        value_range=sum(map(max, *ranges)),
         fields_missing=missing_fields(clouds, spec),
+        unseen_of=_by_field(spec, found['unseen']),
     )

@@ -302,6 +302,9 @@ inline int atomicMax(int* at, int v) {
 inline unsigned atomicMax(unsigned* at, unsigned v) {
   return shim::update(at, [v](unsigned old) { return max(old, v); });
 }
+inline unsigned long long atomicMax(unsigned long long* at, unsigned long long v) {
+  return shim::update(at, [v](unsigned long long old) { return max(old, v); });
+}
 inline unsigned atomicExch(unsigned* at, unsigned v) {
   shim::at_atomic();
   return __atomic_exchange_n(at, v, __ATOMIC_RELAXED);
