@@ -9,6 +9,5 @@ extensions = ['myst_parser']
 # The pages are written for GitHub, which makes the anchors of headings in the same way.
 myst_heading_anchors = 4
 html_theme = 'alabaster'
-html_theme_options = {'page_width': '1100px', 'description': 'Sensors in, policy inputs out'}
 html_show_sourcelink = False
 html_copy_source = False
