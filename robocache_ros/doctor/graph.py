@@ -16,7 +16,8 @@ _SHOWN = 5
 _SAME_CLOCK_SEC = 5.0
 _INSTALL = (
     'Source an installation of ROS 2 in this shell and use its Python (`source '
-    '/opt/ros/<distro>/setup.bash`), or on x86-64 run `pip install robocache_ros[ros]`.'
+    "/opt/ros/<distro>/setup.bash`), or on x86-64 run `pip install '.[ros]'` where the sources of "
+    'robocache_ros are.'
 )
 _PROFILE = (
     'The driver may be idle or slow: listen longer, with --watch 20. If it sends clouds or '
@@ -87,7 +88,7 @@ def judge_source(
             level if count >= received else Level.WARNING,
             name,
             f'{of_all} messages on {facts["topic"]} can not be used ({key}): {_REASONS[key].what}',
-            _REASONS[key].fix.replace('`S.', f'`{name}.'),
+            _REASONS[key].fix,
         )
     behind_sec = facts['behind_sec']
     if behind_sec is not None and abs(behind_sec) > _SAME_CLOCK_SEC and not clock_unused:

@@ -66,7 +66,7 @@ def judge_stale(stale: Sequence[Segment], total: int, free: int) -> Iterator[Fin
     if free < ROOM_BYTES or nbytes > total // 10:
         yield warning(ABOUT, f'{sentence}.', fix)
     else:
-        yield fine(ABOUT, f'{sentence}, which does no harm as long as there is room. {fix}')
+        yield fine(ABOUT, f'{sentence}; there is room for them.')
 
 
 def judge_live(live: Sequence[Segment], user: int) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import contextlib
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from collections.abc import Mapping
 from typing import IO, Any
 
 _GRACE_SEC = 1.0
+_LOG_PREFIX = re.compile(r'(\[[^]]*\] ?)+: ')  # of rcl: level, time and name
 
 
 class Probe:
@@ -85,7 +87,7 @@ class Probe:
             return f'it was ended by {signal.Signals(-code).name}'
         self._errors.seek(0)
         words = self._errors.read().decode(errors='replace').strip().splitlines()
-        return words[-1] if words else f'it ended with exit code {code}'
+        return _LOG_PREFIX.sub('', words[-1]) if words else f'it ended with exit code {code}'
 
 
 def _file() -> IO[bytes]:

@@ -31,7 +31,7 @@ def as_text(findings: Sequence[Finding]) -> str:
         lines += [*(_lines(f'{_INDENT}Fix: {one.fix}', 5) if one.fix else ()), '']
     for one in findings:
         if one.level is Level.FINE:
-            lines += _lines(f'{_WORDS[one.level]:<7}{one.about}: {one.sentence}')
+            lines.append(f'{_WORDS[one.level]:<7}{one.about}: {one.sentence}')
     return '\n'.join(lines)
 
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOME = [fine('python', 'Good.'), warning('sockets', 'Small.', 'Grow.'), error('cam', 'No.', 'Do.')]
 SLEEP = 'import time; time.sleep(600)'
 STAND_INS = """
-import os, time
+import os, signal, sys, time
 
 def answers(asked):
     print('a library says hello')
@@ -33,8 +33,17 @@ def answers(asked):
 def hangs(asked):
     time.sleep(600)
 
+def insists(asked):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print('up', flush=True)
+    time.sleep(600)
+
 def crashes(asked):
     os.kill(os.getpid(), 11)
+
+def exits(asked):
+    print('[ERROR] [17.5] [rcl]: no such middleware', file=sys.stderr, flush=True)
+    os._exit(102)
 
 def raises(asked):
     raise ValueError('a fault')
@@ -75,6 +84,7 @@ def test_a_probe_hands_over_what_it_is_asked_and_what_it_finds(probe):
     ('name', 'facts'),
     [
         ('crashes', {'failed': 'it was ended by SIGSEGV'}),
+        ('exits', {'failed': 'no such middleware'}),
         ('raises', {'failed': 'ValueError: a fault'}),
         ('lacks', {'absent': "No module named 'no_such_package'"}),
     ],
@@ -87,6 +97,16 @@ def test_a_probe_that_hangs_is_ended(probe):
     hanging = probe('hangs', limit_sec=0.2)
     assert hanging.facts() == {'failed': 'no answer within 0.2 s', 'hung': True}
     assert hanging._process.poll() is not None
+
+
+def test_a_probe_that_does_not_want_to_end_is_forced(probe):
+    insisting = probe('insists')
+    deadline = time.monotonic() + 30
+    while not os.fstat(insisting._output.fileno()).st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    insisting.end()
+    assert insisting._process.poll() == -signal.SIGKILL
 
 
 def test_a_check_that_raises_becomes_a_finding_and_the_others_go_on():
@@ -103,7 +123,9 @@ def test_a_check_that_raises_becomes_a_finding_and_the_others_go_on():
 
 
 def test_what_is_bad_comes_first_with_its_fix_and_what_is_fine_in_one_line():
-    lines = [line for line in as_text(SOME).splitlines() if line]
+    long = fine('paths', '/a/long/path ' * 20)
+    lines = [line for line in as_text([*SOME, long]).splitlines() if line]
+    assert lines.pop() == f'ok     paths: {long.sentence}'
     assert lines == [
         'robocache doctor: 1 error, 1 warning',
         'ERROR  cam: No.',
@@ -137,7 +159,7 @@ def test_the_same_is_not_said_twice():
         ('it is off: turn it on', 'It is off.', 'Turn it on.'),
         ('no GPU (in a container: --gpus all)', 'No GPU (in a container: --gpus all).', ''),
         ('/a has `x: y` set, wrong: set 1', '/a has `x: y` set, wrong.', 'Set 1.'),
-        ('std::bad_alloc came', 'Std::bad_alloc came.', ''),
+        ('std::bad_alloc came: try again', 'Std::bad_alloc came.', 'Try again.'),
     ],
 )
 def test_the_fix_of_a_sentence_stands_behind_its_colon(text, sentence, fix):
@@ -170,16 +192,21 @@ def test_without_ros_it_says_so_and_looks_at_all_the_rest(import_path, monkeypat
 
 
 def test_an_interrupt_ends_it_and_all_it_has_started_without_a_traceback(import_path):
-    (import_path / 'rclpy.py').write_text(f'open({str(import_path / "up")!r}, "w"); {SLEEP}')
+    up = import_path / 'up'
+    program = f'import os; os.symlink(str(os.getpid()), {str(up)!r})\n{SLEEP}'
+    (import_path / 'rclpy.py').write_text(program)
     words = [sys.executable, '-m', 'robocache_ros', 'doctor']
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 30
-    while not (import_path / 'up').exists():
+    while not up.is_symlink():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=30) == (b'', b'')
     assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(os.readlink(up)), 0)
 
 
 def test_without_numpy_it_is_a_finding(import_path):

@@ -135,6 +135,7 @@ def test_all_is_well_with_driver_cupy_and_nvrtc():
 def test_a_gpu_that_cupy_can_not_use_is_as_bad_as_it_is_wanted(backend, level):
     found = findings(cupy={'problem': 'CuPy is not installed: pip install it'}, backend=backend)
     assert max(one.level for one in found) is level
+    assert ('not asked for' in told(found)) == (backend == 'numpy')
     if level is not Level.FINE:
         (one,) = bad(found)
         assert (one.sentence, one.fix) == ('CuPy is not installed.', 'Pip install it.')

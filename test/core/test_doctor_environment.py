@@ -105,6 +105,8 @@ def test_a_profile_without_shared_memory_uses_sockets(tmp_path):
     text = config_file('fastdds_isolated.xml').read_text()
     path.write_text(text.replace('<type>SHM<', '<type>UDPv4<'))
     assert transport_of({PROFILE: str(path)})[0].sockets
+    path.write_text('<dds><participant is_default_profile="true"/></dds>')
+    assert transport_of({PROFILE: str(path)})[0].segment_bytes == 512 * 2**10
 
 
 def test_the_default_transport_says_what_it_loses_and_how_drivers_get_the_other():
@@ -190,7 +192,9 @@ def test_a_segment_is_stale_once_nobody_holds_its_lock(tmp_path):
         path.with_name(f'{path.name}_el').touch()
         if path is not new:
             os.utime(path.with_name(f'{path.name}_el'), (0, 0))
-    (tmp_path / 'fastdds_port7400').touch()
+    for name in ('fastdds_port7400', 'fastdds_port7400_el'):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
     with (tmp_path / f'{held.name}_el').open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = {one.path: one for one in segments(tmp_path, tmp_path / 'no locks')}
