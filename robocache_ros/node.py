@@ -7,7 +7,8 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from rclpy.parameter import Parameter
 from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.config import Config, ConfigError
-from robocache_ros.encoding import Encodes, open_encoders
+from robocache_ros.encoding import open_encoders
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
@@ -37,11 +38,13 @@ from robocache_ros.ros.params import (
     sort_out_fixed,
 )
 from robocache_ros.ros.process import run
+from robocache_ros.ros.transitions import answer_impossible
 from robocache_ros.ros.worker import Worker
 from robocache_ros.samples import Frame
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
 _DIAGNOSTICS_PERIOD_SEC = 1.0
 _WATCH_PERIOD_SEC = 0.25
 _ERRORS_LOGGED = 5  # different ones; diagnostics count all of them
@@ -58,19 +61,18 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
     def __init__(self, node_name: str = 'preprocessor', **kwargs: Any) -> None:
         """Declare the parameters; `kwargs` as for rclpy.node.Node. All else comes later."""
         super().__init__(node_name, **kwargs)
-        self.lifecycle_state = 'unconfigured'
         self.problem = ''  # why the last transition failed
         self.autostart_failed = False
         self._running: Running | None = None
         self._outputs: Outputs | None = None
         self._backend: Backend | None = None
-        self._encoders: Mapping[str, Encodes] = {}
-        self._jump_handle: Any = None
+        self._made = ExitStack()  # frees what configuring has made, the last thing first
         self._errors_logged: set[str] = set()
         self._consumers = FrameSubscriptions(f'{self.get_name()} frames', self._log_error)
         declare_parameters(self)
         self._parameters_set = LiveParameters(self, self._reconfigure)
         self._diagnostics = Diagnostics(self)
+        answer_impossible(self)
         # Steady, so that a paused simulation stops neither the start nor the diagnostics.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_DIAGNOSTICS_PERIOD_SEC, self._diagnose, clock=clock)
@@ -79,31 +81,39 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         if self.get_parameter('autostart').value is not False:
             self._starter = self.create_timer(0.0, self._autostart, clock=clock)
 
+    @property
+    def lifecycle_state(self) -> str:
+        """What the services of ROS call the state: unconfigured, inactive, active, finalized."""
+        return str(self._state_machine.current_state[1])
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Build everything from the parameters; if that fails, `problem` says why."""
-        return self._attempt('configure', 'inactive', self._configure, undo=self._free)
+        """Build everything from the parameters; if that fails, it stays unconfigured."""
+        return self._attempt('configure', self._configure, undo=self._free)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Let messages in and frames out."""
-        super().on_activate(state)
-        return self._attempt('activate', 'active', self._activate, undo=self._deactivate)
+        """Let messages in and frames out; if that fails, it stays inactive."""
+        return self._attempt(
+            'activate', partial(self._activate, state), undo=partial(self._deactivate, state)
+        )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Ignore messages, send nothing; what is buffered stays."""
-        super().on_deactivate(state)
-        return self._attempt('deactivate', 'inactive', self._deactivate)
+        return self._attempt('deactivate', partial(self._deactivate, state), failed=ERROR)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything that configuring built."""
-        return self._attempt('clean up', 'unconfigured', self._free)
+        return self._attempt('clean up', self._free, failed=ERROR)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free everything, for good."""
-        return self._attempt('shut down', 'finalized', self._free)
+        """Free everything, for good; finalized, also if that fails."""
+        return self._attempt('shut down', self._free)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free everything, ready to be configured again."""
-        return self._attempt('start anew', 'unconfigured', self._free)
+        """Free everything, to be configured again, or finalized; `problem` says what led here."""
+        before = self.problem
+        result = self._attempt('free the rest', self._free)
+        self.problem = '\n'.join(filter(None, (before, self.problem)))
+        return result
 
     def subscribe_frames(self, callback: OnFrame, *, depth: int = 10) -> FrameSubscription:
         """
@@ -140,12 +150,13 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
 
     def destroy_node(self) -> None:
         """Stop the worker and destroy the node; doing it again does nothing."""
-        self._free()
-        self._consumers.close()
-        super().destroy_node()
-        # A private name of rclpy: it leaves this to the garbage collector, and until then the node
-        # is seen by others.
-        self._state_machine.destroy_when_not_in_use()
+        with ExitStack() as last_first:  # whatever one of them raises, the others are done
+            # A private name of rclpy: it leaves this to the garbage collector, and until then the
+            # node is seen by others.
+            last_first.callback(self._state_machine.destroy_when_not_in_use)
+            last_first.callback(super().destroy_node)
+            last_first.callback(self._consumers.close)
+            self._free()
 
     def _configure(self) -> None:
         config, notices = read_config(self)
@@ -154,20 +165,27 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         self._parameters_set.notices = notices
         workload = Workload.of(config)
         backend = make_backend(config.backend, config.device_id, workload)
+        self._made.callback(backend.close)
         self._backend, found = backend, backend.status()
-        self._encoders = open_encoders(config, live=True, on_done=self._on_encoded)
-        pipeline = Pipeline(config, backend, encoders=self._encoders, on_change=self._on_change)
+        encoders = open_encoders(config, live=True, on_done=self._on_encoded)
+        for encoder in encoders.values():
+            self._made.callback(encoder.close)
+        pipeline = Pipeline(config, backend, encoders=encoders, on_change=self._on_change)
         self._outputs = Outputs(self, pipeline.schema, config, found, pipeline.made_by)
+        self._made.callback(self._outputs.destroy)
         send = partial(self._send, pipeline, self._outputs)
         worker = Worker(pipeline, send, self._on_worker_error, self.get_name())
         inputs = Inputs(self, config, pipeline, worker.wake)
+        self._made.callback(inputs.destroy)
         self._running = Running(backend, pipeline, worker, inputs, time.monotonic_ns())
+        self._made.callback(self._stop, self._running)
         self._diagnostics.restart()
         backwards = Duration(nanoseconds=-round(config.clock_jump_sec * 1e9))
-        self._jump_handle = self.get_clock().create_jump_callback(
+        jumps = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=backwards, on_clock_change=False),
             post_callback=self._on_clock_jump,
         )
+        self._made.callback(jumps.unregister)
         topics = ', '.join(f'{each.source.name} from {each.topic}' for each in inputs)
         self.get_logger().info(f'Backend {found.name} ({found.reason}); {topics}.')
 
@@ -193,59 +211,53 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         if running is not None and outputs is not None:
             outputs.use(running.pipeline.schema)
 
-    def _activate(self) -> None:
+    def _activate(self, state: LifecycleState) -> None:
         assert self._running is not None
+        if super().on_activate(state) != SUCCESS:
+            raise RuntimeError('a managed entity of this node refused')
         self._running.worker.start()
         self._running.inputs.set_active(True)
 
-    def _deactivate(self) -> None:
+    def _deactivate(self, state: LifecycleState) -> None:
         assert self._running is not None
-        self._running.inputs.set_active(False)
-        if not self._running.worker.stop():
+        try:
+            self._stop(self._running)
+        finally:  # not before: the frame in hand is still sent
+            super().on_deactivate(state)
+
+    def _stop(self, running: Running) -> None:
+        running.inputs.set_active(False)
+        if not running.worker.stop():
             self.get_logger().warning('The frame in hand takes long; it will not be sent.')
 
     def _free(self) -> None:
-        if self._jump_handle is not None:
-            self._jump_handle.unregister()
-            self._jump_handle = None
-        if self._running is not None:
-            self._deactivate()
-            self._running.inputs.destroy()
-            self._running = None
-        if self._outputs is not None:
-            self._outputs.destroy()
-            self._outputs = None
-        for encoder in self._encoders.values():
-            encoder.close()
-        self._encoders = {}
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
+        """Free all there is, even where some of it raises; what raised is not tried again."""
+        self._running = self._outputs = self._backend = None
+        try:
+            self._made.pop_all().close()
+        finally:  # rclpy remembers that there was an entity for as long as there is the node
+            known = self.default_callback_group.entities
+            known -= {entity for entity in known if entity() is None}
 
     def _attempt(
         self,
         what: str,
-        state: str,
         step: Callable[[], None],
         undo: Callable[[], None] | None = None,
+        failed: TransitionCallbackReturn = FAILURE,
     ) -> TransitionCallbackReturn:
-        """Do `step` to get into `state`, or `undo` it and say that `what` failed, and why."""
-        try:
-            step()
-        except (ConfigError, BackendUnavailable, ParameterException) as error:
-            problem = str(error)
-        # Whatever it is: rclpy would swallow it, and nobody would know why the node does nothing.
-        except Exception:
-            problem = traceback.format_exc()
-        else:
-            self.lifecycle_state, self.problem = state, ''
+        """Do `step`, or `undo` it, say that `what` failed and why, and return `failed`."""
+        problem = _problem_of(step)
+        if not problem:
+            self.problem = ''
             return SUCCESS
-        if undo is not None:
-            undo()
+        trouble = _problem_of(undo) if undo is not None else ''
         self.problem = f'Can not {what}: {problem}'
+        if trouble:  # half of it is still there, so all of it has to go
+            self.problem, failed = f'{self.problem}\nNor undo that: {trouble}', ERROR
         if self.context.ok():  # else it is a shutdown that got in between, which is no problem
             self.get_logger().error(self.problem)
-        return FAILURE
+        return failed
 
     def _autostart(self) -> None:
         self.destroy_timer(self._starter)
@@ -291,6 +303,18 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
             self.get_logger().error(
                 f'A frame could not be computed, which is a bug; please report it. {trace}'
             )
+
+
+def _problem_of(step: Callable[[], None]) -> str:
+    """Do a step; return why it failed, '' if it did not."""
+    try:
+        step()
+    except (ConfigError, BackendUnavailable, ParameterException) as error:
+        return str(error)
+    # Whatever it is: rclpy would swallow it, and nobody would know why the node does nothing.
+    except Exception:
+        return traceback.format_exc()
+    return ''
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -27,22 +28,22 @@ class Inputs:
         self, node: Node, config: Config, pipeline: Pipeline, on_sample: Callable[[], None]
     ) -> None:
         """Subscribe to all that the sources need; `on_sample` is called after each message."""
-        self._node = node
         clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation stops no discovery
-        self._timer = node.create_timer(_LOOK_SEC, self._look, clock=clock)
         self._inputs: dict[str, Input] = {}
-        self.transforms: Transforms | None = None
         self.cameras: dict[str, CameraInfoInput] = {}
-        try:
+        with ExitStack() as made:
+            timer = node.create_timer(_LOOK_SEC, self._look, clock=clock)
+            made.callback(node.destroy_timer, timer)
             for source in config.sources:
-                one = Input(node, source, pipeline, on_sample)
-                self._inputs[source.name] = one
+                one = self._inputs[source.name] = Input(node, source, pipeline, on_sample)
+                made.callback(one.destroy)
             for camera in camera_infos(node, config, pipeline):
                 self.cameras[camera.source.name] = camera
+                made.callback(camera.destroy)
             self.transforms = Transforms.of(node, config, pipeline, on_sample)
-        except Exception:
-            self.destroy()  # nobody else could
-            raise
+            if self.transforms is not None:
+                made.callback(self.transforms.destroy)
+            self._made = made.pop_all()
 
     def __iter__(self) -> Iterator[Input]:
         return iter(self._inputs.values())
@@ -57,11 +58,7 @@ class Inputs:
 
     def destroy(self) -> None:
         """Unsubscribe from everything; in the executor's thread."""
-        self._node.destroy_timer(self._timer)
-        for each in (*self, *self.cameras.values()):
-            each.destroy()
-        if self.transforms is not None:
-            self.transforms.destroy()
+        self._made.close()
 
     def _look(self) -> None:
         for each in (*self, *self.cameras.values()):

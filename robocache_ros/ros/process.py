@@ -108,8 +108,8 @@ def _spin(executor: SingleThreadedExecutor, node: Any, stopped: list[int]) -> No
             errors = 0
         except ExternalShutdownException:
             return
-        # Callbacks handle their own errors, but rclpy has some as well, and none of them should stop
-        # a robot.
+        # Callbacks handle their own errors, but rclpy has some as well, and none of them should
+        # stop a robot.
         except Exception as error:
             errors += 1
             if not executor.context.ok() or stopped:

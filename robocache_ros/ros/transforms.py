@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -61,6 +62,7 @@ class Transforms:
         self.errors = 0
         self.last_error = ''
         self._node = node
+        self._made = ExitStack()
         self._on_transforms = on_transforms
         self._door = Door()
         self._moved_at = 0.0  # seconds
@@ -68,24 +70,29 @@ class Transforms:
         if message is None:
             node.get_logger().warning(self.absent)
             return
-        self._fixed = node.create_subscription(
-            message,
-            TF_STATIC,
-            partial(self.take, static=True),
-            QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL),
-            event_callbacks=NO_SUBSCRIPTION_EVENTS,
-        )
-        self._moving = node.create_subscription(
-            message,
-            TF,
-            self._on_moving,
-            QoSProfile(depth=_DEPTH),
-            callback_group=self._door,
-            event_callbacks=NO_SUBSCRIPTION_EVENTS,
-        )
-        clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation may send as well
-        self._timer = node.create_timer(_BURST_SEC, self._look, clock=clock)
-        self._timer.cancel()
+        with ExitStack() as made:
+            fixed = node.create_subscription(
+                message,
+                TF_STATIC,
+                partial(self.take, static=True),
+                QoSProfile(depth=_DEPTH, durability=DurabilityPolicy.TRANSIENT_LOCAL),
+                event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            )
+            made.callback(node.destroy_subscription, fixed)
+            self._moving = node.create_subscription(
+                message,
+                TF,
+                self._on_moving,
+                QoSProfile(depth=_DEPTH),
+                callback_group=self._door,
+                event_callbacks=NO_SUBSCRIPTION_EVENTS,
+            )
+            made.callback(node.destroy_subscription, self._moving)
+            clock = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation may send too
+            self._timer = node.create_timer(_BURST_SEC, self._look, clock=clock)
+            made.callback(node.destroy_timer, self._timer)
+            self._timer.cancel()
+            self._made = made.pop_all()
 
     @classmethod
     def of(
@@ -108,11 +115,7 @@ class Transforms:
 
     def destroy(self) -> None:
         """Unsubscribe; in the executor's thread."""
-        if self.absent:
-            return
-        self._node.destroy_timer(self._timer)
-        for subscription in (self._fixed, self._moving):
-            self._node.destroy_subscription(subscription)
+        self._made.close()
 
     def _on_moving(self, message: Any) -> None:
         """Take a message of /tf, and let those that follow on its heels wait for the next look."""

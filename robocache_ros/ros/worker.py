@@ -91,6 +91,7 @@ class Worker:
         self._condition = threading.Condition()
         self._woken = False
         self._stopping = False
+        self._given_up = False  # what is still computed after the last stop
         self._thread: threading.Thread | None = None
         self.outputs = {'voxels': OutputStats(), 'features': OutputStats()}
         self.errors = 0
@@ -110,7 +111,7 @@ class Worker:
         """Begin to compute; RuntimeError if the thread of the last run has not ended."""
         if self.alive:
             raise RuntimeError('the computation before the last stop has not ended yet')
-        self._stopping = False
+        self._stopping = self._given_up = False
         self._woken = True  # what became ready before the start is computed at once
         # A daemon: a computation that hangs must not keep the process from ending.
         self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -134,7 +135,8 @@ class Worker:
             self._condition.notify()
         if self._thread is not None:
             self._thread.join(timeout_sec)
-        return not self.alive
+        self._given_up = self.alive
+        return not self._given_up
 
     def _run(self) -> None:
         if flushes_denormals():
@@ -162,7 +164,7 @@ class Worker:
         while not self._stopping:
             # One frame at a time: what waits, and for how long, is judged by the clock of now.
             frame = next(self._pipeline.advance(time.monotonic_ns()), None)
-            if frame is None:
+            if frame is None or self._given_up:
                 return
             computed_ns = time.monotonic_ns()
             encoded_ns = self._publish(frame)

@@ -197,8 +197,10 @@ def test_a_transition_that_is_not_possible_neither_happens_nor_ends_the_process(
     rig.wait(client.service_is_ready, 'the lifecycle service')
     request = ChangeState.Request()
     request.transition.id = Transition.TRANSITION_ACTIVATE
-    client.call_async(request)  # before Kilted rclpy raises, and never answers
-    rig.wait(lambda: '[rcl_lifecycle]' in process.log.read_text(), 'the refusal')
+    future = client.call_async(request)
+    rig.wait(future.done, 'the answer')
+    assert not future.result().success
+    assert 'Can not activate: the node is unconfigured' in process.log.read_text()
     assert state_of(rig, process) == 'unconfigured'
     assert process.poll() is None
 
