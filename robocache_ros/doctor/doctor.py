@@ -82,7 +82,7 @@ def _examine_live(
 
     params = read_params(path, node) if path else Params(node)
     yield from params.findings
-    flat = params.flat
+    flat = None if params.config is None else dict(params.flat)
     backend = params.config.backend if params.config else 'auto'
     device_id = params.config.device_id if params.config else 0
     asked = {'flat': flat, 'node': node, 'watch_sec': watch_sec, 'device_id': device_id}
@@ -90,11 +90,11 @@ def _examine_live(
         start = partial(_start, probes, asked)
         graph = start('graph_facts:look', watch_sec)
         driver, cupy, torch = (start(f'cuda_facts:{name}') for name in ('driver', 'cupy', 'torch'))
-        pipeline = start('config_facts:look') if flat else dict
+        pipeline = start('config_facts:look') if flat is not None else dict
         seen = graph()
         yield from judge_ros(seen, env)
         yield from judge_pipeline(pipeline())
-        yield from judge_graph(seen, bool(flat.get('use_sim_time')))
+        yield from judge_graph(seen, bool((flat or {}).get('use_sim_time')))
         yield from judge_cuda(driver(), cupy(), backend, device_id)
         yield from judge_torch(torch(), params.encoder_devices)
 

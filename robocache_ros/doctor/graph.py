@@ -64,6 +64,8 @@ def judge_graph(facts: Mapping[str, Any], sim_time: bool) -> Iterator[Finding]:
         yield from judge_source(
             name, source, facts['watched_sec'], facts['clock'] > 0 and not sim_time
         )
+    for name, camera in facts.get('cameras', {}).items():
+        yield from _camera_info(name, *camera)
     yield from _diagnostics(facts)
 
 
@@ -127,6 +129,23 @@ def _missing(name: str, facts: Mapping[str, Any], watch_sec: float) -> tuple[str
         f'{nodes} publishes {topic}, but nothing arrived in {watch_sec:.0f} s ({facts["qos"]}).',
         _PROFILE,
     )
+
+
+def _camera_info(name: str, topic: str, publishers: int, problem: str) -> Iterator[Finding]:
+    """Judge what tells how a camera that paints sees."""
+    calibrate = f'name a file in {name}.calibration.'
+    if not publishers:
+        yield warning(
+            name,
+            f'Nobody publishes its CameraInfo on {topic}, so it paints nothing.',
+            f'Start what does, or set {name}.info_topic, or {calibrate}',
+        )
+    elif problem:
+        yield warning(
+            name,
+            f'Its CameraInfo on {topic} can not be used: {problem}.',
+            f'Calibrate the camera, or {calibrate}',
+        )
 
 
 def _company(facts: Mapping[str, Any]) -> Iterator[Finding]:

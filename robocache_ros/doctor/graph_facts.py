@@ -41,11 +41,11 @@ def look(asked: Mapping[str, Any]) -> dict[str, Any]:
     Look for 'watch_sec' seconds, with the eyes of the node 'node' and its parameters 'flat'.
 
     For some seconds more where somebody is there but not heard yet: 'watched_sec' says for how
-    long. Without 'flat' it is seen who is there, and no more.
+    long. With None for 'flat' it is seen who is there, and no more.
     """
     rclpy.init(args=list(_QUIET))
     try:
-        node = _listener(str(asked['node']), asked['flat'])
+        node = _listener(str(asked['node']), asked['flat'] or {})
         try:
             return _look(node, asked)
         finally:
@@ -60,7 +60,7 @@ def _look(node: Node, asked: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {'rmw': get_rmw_implementation_identifier()}
     sight = None
     try:
-        if asked['flat']:
+        if asked['flat'] is not None:
             sight = _Sight(node, _config(asked))
     except ConfigError as refused:
         found['refused'] = list(refused.problems)
@@ -105,7 +105,9 @@ class _Sight:
         """Return what is seen of the sources, and of /tf."""
         status = self._pipeline.status(time.monotonic_ns())
         transforms = self._inputs.transforms
+        cameras = self._inputs.cameras.items()
         return {
+            'cameras': {name: [one.topic, one.publishers, one.problem] for name, one in cameras},
             'sources': {each.source.name: self._source(each, status) for each in self._inputs},
             'transforms': transforms.absent if transforms else '',
         }

@@ -20,7 +20,8 @@ ODD = """
   ros__parameters:
     sources: [lidar, camera, imu, wrist, joy]
     use_sim_time: false
-    camera: {qos: reliable, grid: [2, 2]}
+    base_frame: base
+    camera: {qos: reliable, grid: [2, 2], paint: [rgb]}
     wrist: {type: wrench_stamped, topic: wrist/wrench}
     joy: {type: joy}
 """
@@ -49,7 +50,10 @@ def doctor(rig, start_process, tmp_path):
 
 
 def by_source(found):
-    return {one['about']: one for one in found['findings']}
+    first = {}
+    for one in found['findings']:
+        first.setdefault(one['about'], one)
+    return first
 
 
 def test_each_oddity_of_a_live_graph_is_named_with_its_fix(rig, doctor, tmp_path):
@@ -83,6 +87,9 @@ def test_each_oddity_of_a_live_graph_is_named_with_its_fix(rig, doctor, tmp_path
     assert said['camera']['level'] == 'warning'
     assert '/rig publishes /camera/image as best_effort' in said['camera']['sentence']
     assert said['camera']['fix'] == 'Set it to auto.'
+
+    sentences = [one['sentence'] for one in found['findings'] if one['about'] == 'camera']
+    assert 'CameraInfo on /camera/camera_info' in sentences[1]
 
     assert '(stamp_unset)' in said['imu']['sentence']
     assert 'All ' in said['imu']['sentence']
