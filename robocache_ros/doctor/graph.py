@@ -143,7 +143,7 @@ def _camera_info(name: str, topic: str, publishers: int, problem: str) -> Iterat
     elif problem:
         yield warning(
             name,
-            f'Its CameraInfo on {topic} can not be used: {problem}.',
+            f'Its CameraInfo on {topic} can not be used: {problem}',
             f'Calibrate the camera, or {calibrate}',
         )
 
