@@ -33,6 +33,7 @@ def check_together(config: Config) -> None:
     _check_movers(config, problems)
     _check_motion(config, problems)
     _check_cameras(config, problems)
+    _check_topics(config, problems)
     problems.refuse()
 
 
@@ -121,6 +122,18 @@ def _check_cameras(config: Config, problems: Problems) -> None:
         f'base_frame is missing: {", ".join(f"{name}.paint" for name in painting)} need one, for '
         'example base_link',
     )
+
+
+def _check_topics(config: Config, problems: Problems) -> None:
+    """A topic has one type: middlewares do not survive being asked for two."""
+    read: dict[str, SourceConfig] = {}
+    for source in config.sources:
+        other = read.setdefault(source.topic, source)
+        problems.check(
+            other.message == source.message,
+            f'{other.name}.topic and {source.name}.topic are both {source.topic}, which can not '
+            f'carry {other.message} and {source.message}',
+        )
 
 
 def _check_history(config: Config, source: SourceConfig, problems: Problems) -> None:

@@ -145,6 +145,10 @@ REFUSED = {
         {'sources': ['joints'], 'trigger': 'joints', 'joints.extrinsic': [0.0] * 6},
         ['unknown parameter joints.extrinsic', 'a source of type joint_state has'],
     ),
+    'one topic of two types': (
+        {'camera.topic': 'lidar/points'},
+        ['lidar.topic and camera.topic', 'lidar/points', 'PointCloud2 and sensor_msgs/msg/Image'],
+    ),
     'painting without frames': (
         {'camera.paint': ['rgb']},
         ['base_frame is missing', 'camera.paint', 'for example base_link'],
