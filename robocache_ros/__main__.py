@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from typing import Any, NamedTuple
 
@@ -36,6 +37,8 @@ COMMANDS = {
     'schema': _Command(__name__, 'print what a parameters file makes the node publish, as JSON'),
 }
 
+# What runs until a signal tells it to end, and then exits with 0.
+NODES = ('node', 'container', 'sim', 'prometheus')
 ROS_PACKAGES = {
     'rclpy', 'builtin_interfaces', 'diagnostic_msgs', 'geometry_msgs', 'lifecycle_msgs',
     'nav_msgs', 'rcl_interfaces', 'rosgraph_msgs', 'sensor_msgs', 'std_msgs',
@@ -66,6 +69,8 @@ def main(argv: list[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> int:
     if parsed.command == 'schema':
         return print_schema(parsed.arguments)
+    if parsed.command in NODES:
+        _leave_on_signals()
     try:
         module: Any = importlib.import_module(COMMANDS[parsed.command].module)
     except ImportError as error:
@@ -74,6 +79,12 @@ def _run(parsed: argparse.Namespace) -> int:
         print(NO_ROS.format(command=parsed.command, cause=error), file=sys.stderr)
         return 1
     return int(module.main(parsed.arguments) or 0)
+
+
+def _leave_on_signals() -> None:
+    """Until a node catches them, end at once: it is only imported yet, which takes a while."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def print_schema(argv: list[str]) -> int:

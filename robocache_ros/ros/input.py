@@ -92,8 +92,8 @@ class Input:
             self._asked = _override(self.topic)
         self._subscription: Any = None
         self._reliability: ReliabilityPolicy
-        # Best effort matches every publisher; `look` soon knows whether reliable does as well.
-        self._subscribe(RELIABILITY.get(self._policy, ReliabilityPolicy.BEST_EFFORT))
+        # As suits those that are known already: to change that later costs up to a second.
+        self._subscribe(self._suited(self._publishers_of_ours()[0]))
 
     @property
     def qos(self) -> str:
@@ -108,16 +108,13 @@ class Input:
 
     def look(self) -> None:
         """Look up the publishers and subscribe as suits them."""
-        found = self._node.get_publishers_info_by_topic(self.source.topic)
-        ours = [p for p in found if p.topic_type == self.type_name]
-        self.other_types = tuple(sorted({p.topic_type for p in found if p not in ours}))
+        ours, others = self._publishers_of_ours()
+        self.other_types = tuple(sorted({p.topic_type for p in others}))
         if ours and not self.publishers:
             self.published_since_ns = time.monotonic_ns()
         self.publishers = len(ours)
-        if self._policy == 'auto' and ours:
-            offered = {p.qos_profile.reliability for p in ours}
-            all_reliable = offered == {ReliabilityPolicy.RELIABLE}
-            self._subscribe(RELIABILITY['reliable' if all_reliable else 'best_effort'])
+        if ours:
+            self._subscribe(self._suited(ours))
         self.incompatible = refused_by(
             ours, self._subscription.qos_profile, self.topic, self._asked
         )
@@ -135,6 +132,19 @@ class Input:
     def destroy(self) -> None:
         """Unsubscribe; in the executor's thread."""
         self._node.destroy_subscription(self._subscription)
+
+    def _publishers_of_ours(self) -> tuple[list[Any], list[Any]]:
+        """Return who publishes our type on the topic, and who another one."""
+        found = self._node.get_publishers_info_by_topic(self.source.topic)
+        ours = [p for p in found if p.topic_type == self.type_name]
+        return ours, [p for p in found if p not in ours]
+
+    def _suited(self, publishers: list[Any]) -> ReliabilityPolicy:
+        """Return what gets through from all of these; best effort matches every publisher."""
+        if self._policy != 'auto':
+            return RELIABILITY[self._policy]
+        offered = {p.qos_profile.reliability for p in publishers}
+        return RELIABILITY['reliable' if offered == {RELIABILITY['reliable']} else 'best_effort']
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         if self._subscription is not None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode
 
 
@@ -17,7 +16,7 @@ def answer_impossible(node: LifecycleNode) -> None:
     Before Kilted rclpy raises where a transition is not possible, and nobody gets an answer: who
     waits for one without a limit, as Nav2's lifecycle manager does, waits for ever.
     """
-    service = next(each for each in node.services if each.srv_type is ChangeState)
+    service = next(each for each in node.services if each.srv_type.__name__ == 'ChangeState')
     change = service.callback
 
     def answer(request: Any, response: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import sys
 import threading
 import types
 
@@ -542,6 +543,19 @@ def test_what_keeps_a_gpu_from_use_is_told(make_fake, options, device_id, senten
             look(device_id)
 
 
+def test_cupy_is_not_even_imported_where_there_is_no_driver(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'cupy', raising=False)
+    monkeypatch.setattr(cupy_device.importlib.util, 'find_spec', lambda name: name)
+    monkeypatch.setattr(cupy_device.ctypes, 'CDLL', missing)
+    monkeypatch.setattr(cupy_device, '_import_cupy', lambda: pytest.fail('it was imported'))
+    with pytest.raises(BackendUnavailable, match='no NVIDIA driver: install one'):
+        probe(0)
+
+
+def missing(name):
+    raise OSError(f'{name}: cannot open shared object file')
+
+
 def test_driver_that_is_too_old_is_told_with_both_versions(make_fake, monkeypatch):
     fake = make_fake(driver=11040)
 
@@ -598,8 +612,9 @@ def test_cupy_that_does_not_import_is_told(monkeypatch, error, sentence):
             if name == 'cupy':
                 raise error
 
-    monkeypatch.delitem(__import__('sys').modules, 'cupy', raising=False)
+    monkeypatch.delitem(sys.modules, 'cupy', raising=False)
     monkeypatch.setattr('sys.meta_path', [Finder])
+    monkeypatch.setattr(cupy_device, '_has_no_driver', lambda: False)
     with pytest.raises(BackendUnavailable, match=sentence):
         probe(0)
 

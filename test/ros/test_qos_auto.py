@@ -49,6 +49,14 @@ def test_auto_is_reliable_exactly_when_every_publisher_is(rig, offered, expected
     rig.wait(lambda: rig.received(node, 'lidar') == len(offered), 'a cloud from each publisher')
 
 
+@pytest.mark.parametrize('offered', [RELIABLE, BEST_EFFORT])
+def test_what_is_published_already_is_subscribed_as_suits_it_at_once(rig, offered):
+    rig.publisher(PointCloud2, 'lidar/points', offered)
+    node = rig.node(autostart=False)
+    node.trigger_configure()  # and no look follows
+    assert node._running.inputs['lidar']._reliability == offered
+
+
 def test_auto_follows_publishers_that_come_and_go_and_the_account_goes_on(rig):
     node = rig.active()
     reliable = rig.publisher(PointCloud2, 'lidar/points', RELIABLE)

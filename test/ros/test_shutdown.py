@@ -4,20 +4,25 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import ExternalShutdownException
+from rig import SECOND, START_NS, cloud, image
+from sensor_msgs.msg import Image, PointCloud2
 
 from robocache_ros.ros import process as process_module
 
+ROOT = Path(__file__).resolve().parents[2]
 NODE = (sys.executable, '-m', 'robocache_ros', 'node', '--ros-args')
 DEADLINE_SEC = 20
 RULE_SEC = 2.0  # from the signal to the end of the process
@@ -124,6 +129,83 @@ def test_a_signal_at_any_moment_ends_it_with_code_0_and_no_traceback(start_proce
     assert 'interrupted' in log
     assert 'Traceback' not in log
     assert 'Can not' not in log
+
+
+def catches_sigterm(process):
+    lines = Path(f'/proc/{process.pid}/status').read_text().splitlines()
+    caught = next(line.split()[1] for line in lines if line.startswith('SigCgt'))
+    return int(caught, 16) >> signal.SIGTERM - 1 & 1
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize('program', ['node', 'sim', 'scripts/ros2run/preprocessor'])
+def test_a_signal_while_it_is_only_imported_ends_it_at_once(
+    start_process, wait_until, program, number
+):
+    words = [ROOT / program] if '/' in program else ['-m', 'robocache_ros', program]
+    process = start_process(sys.executable, *words, env={'PYTHONPATH': str(ROOT)})
+    wait_until(lambda: catches_sigterm(process), DEADLINE_SEC, 'the process to catch signals')
+    since = time.monotonic()
+    process.send_signal(number)
+    assert ended_well(process, since)
+
+
+BUSY = """
+import sys, threading
+import numpy as np
+import robocache_ros.node as node_module
+from robocache_ros.encoding import EncoderPool
+from robocache_ros.samples import VoxelFrame
+hangs = threading.Event().wait
+class Network:
+    identity, digest, device = 'a test', 64 * '0', 'cpu'
+    def encode(self, image):
+        print('the network hangs', flush=True)
+        hangs()
+def open_encoders(config, live, on_done):
+    return {'camera': EncoderPool(config.source('camera'), Network(), on_done)}
+def consume(frame, schema):
+    print(f'the consumer of {type(frame).__name__} hangs', flush=True)
+    hangs()
+class Node(node_module.PreprocessorNode):
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.subscribe_frames(consume)
+node_module.open_encoders = open_encoders
+node_module.PreprocessorNode = Node
+sys.exit(node_module.main(sys.argv[1:]))
+"""
+ENCODES = {
+    'sources': '[lidar,camera]',
+    'camera.encoder.path': '/nowhere/net.pt',
+    'camera.encoder.width': '3',
+    'camera.encoder.input_size': '[8,8]',
+    'camera.encoder.mean': '[0.0]',
+    'camera.encoder.std': '[1.0]',
+}
+
+
+def test_a_network_and_a_consumer_that_hang_do_not_keep_the_process_from_ending(
+    rig, start_process
+):
+    words = [word for key, value in ENCODES.items() for word in ('-p', f'{key}:={value}')]
+    process = start_process(sys.executable, '-c', BUSY, '--ros-args', *words)
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    camera = rig.publisher(Image, 'camera/image')
+    wait_until_active(rig, process)
+    numbers = itertools.count()
+
+    def hangs(what):
+        number = next(numbers)
+        camera.publish(image(START_NS + number * SECOND // 10))
+        lidar.publish(cloud(START_NS + number * SECOND // 10 + 1000))
+        return f'the {what}' in process.log.read_text()
+
+    rig.wait(lambda: hangs('network hangs'), 'the network to hang', DEADLINE_SEC)
+    rig.wait(lambda: hangs('consumer of'), 'the consumer to hang', DEADLINE_SEC)
+    since = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_well(process, since)
 
 
 IMPATIENT = """

@@ -10,7 +10,10 @@ from a pool of our own, work goes to a stream of our own. CuPy's arrays are only
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
+import importlib.util
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -45,12 +48,15 @@ SUCCESS, NOT_READY = 0, 600
 MEMORY_ALLOCATION, LAUNCH_OUT_OF_RESOURCES = 2, 701
 INSUFFICIENT_DRIVER, NO_DEVICE = 35, 100
 
+_NO_DRIVER = 'there is no NVIDIA driver: install one (in a container: start it with --gpus all)'
 _Method = TypeVar('_Method', bound=Callable[..., Any])
 _UNRECORDABLE = object()
 
 
 def probe(device_id: int) -> None:
     """Look whether this process can use GPU `device_id`; BackendUnavailable says why not."""
+    if _has_no_driver():
+        raise BackendUnavailable(_NO_DRIVER)
     cupy = _import_cupy()
     count = _device_count(cupy)
     if count == 0:
@@ -65,6 +71,17 @@ def probe(device_id: int) -> None:
             f'{dotted(OLDEST)} (Turing) or newer'
         )
     Compiler(load_nvrtc()).architecture_for(capability)
+
+
+def _has_no_driver() -> bool:
+    """Whether that is known without CuPy, whose import would be a third of the start of a node."""
+    if 'cupy' in sys.modules or importlib.util.find_spec('cupy') is None:
+        return False
+    try:
+        ctypes.CDLL('libcuda.so.1')
+    except OSError:
+        return True
+    return False
 
 
 def versions() -> dict[str, str]:
@@ -94,9 +111,7 @@ def _device_count(cupy: Any) -> int:
     runtime = cupy.cuda.runtime
     knows = runtime.driverGetVersion()
     if knows == 0:
-        raise BackendUnavailable(
-            'there is no NVIDIA driver: install one (in a container: start it with --gpus all)'
-        )
+        raise BackendUnavailable(_NO_DRIVER)
     try:
         return int(runtime.getDeviceCount())
     except runtime.CUDARuntimeError as error:
