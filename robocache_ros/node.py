@@ -18,7 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.config import ConfigError
-from robocache_ros.encoding import Encodes, open_encoders
+from robocache_ros.encoding import Encodes, close_encoders, open_encoders
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
@@ -139,8 +139,7 @@ class PreprocessorNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.destroy()
             self._outputs = None
-        for encoder in self._encoders.values():
-            encoder.close()
+        close_encoders(self._encoders.values())
         self._encoders = {}
         if self._backend is not None:
             self._backend.close()
