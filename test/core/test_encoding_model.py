@@ -523,6 +523,24 @@ def test_networks_with_constants_and_notes_of_their_own_are_loaded(tmp_path):
     assert model(example())[0].tolist() == [3, 4, 5]
 
 
+def test_archives_of_the_format_before_hold_nothing_else_either(tmp_path):
+    """They have no folder: what torch up to 2.7 wrote."""
+    path = tmp_path / 'model.pt2'
+    names = ['version', 'serialized_exported_program.json', 'extra_files/notes.txt']
+    names += [f'serialized_{what}.pt' for what in ('state_dict', 'constants', 'example_inputs')]
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name in names:
+            archive.writestr(name, b'')
+    file = ModelFile.read(str(path), '')
+    assert file.exported
+    with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
+        assert archive.namelist() == names
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('archive_format', b'pt2')  # or torch would read it as the newer one
+    with pytest.raises(ValueError, match=r"holds objects or code .* \('archive_format'\)"):
+        ModelFile.read(str(path), '')
+
+
 def test_torch_itself_would_run_the_pickle_of_the_sample_inputs(exported, tmp_path):
     """So the next test tests something."""
     mark = tmp_path / 'mark'
