@@ -7,22 +7,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from robocache_ros.codec.cloud import CloudView, decode_cloud
 from robocache_ros.codec.compressed import decode_compressed
-from robocache_ros.codec.fields import fields_decoder
+from robocache_ros.codec.fields import check_vector, fields_decoder
 from robocache_ros.codec.image import decode_image
 from robocache_ros.codec.joints import joint_decoder
 from robocache_ros.codec.point_clock import PointClock, Tell
 from robocache_ros.codec.point_reading import Untimed
 from robocache_ros.config import (
     CloudSource,
+    ConfigError,
     DeskewConfig,
     FieldsSource,
     JointStateSource,
     SourceConfig,
 )
+from robocache_ros.config.message_types import MESSAGE_TYPES
 
 # Source type -> decoder, where it does not depend on the parameters of the source.
 _PLAIN: dict[str, Callable[[Any], Any]] = {
@@ -83,10 +86,44 @@ def decoder_of(source: SourceConfig) -> Callable[[Any], Any]:
     if isinstance(source, JointStateSource):
         return joint_decoder(source.joints, source.interfaces)
     if isinstance(source, FieldsSource):
-        if source.about.decode is not None:
-            return partial(source.about.decode, **source.widths)
-        return fields_decoder(source.rows, source.widths)
+        return _decoder_of_fields(source)
     return _PLAIN[source.type]
+
+
+def check_paths(source: FieldsSource, message: Any) -> None:
+    """Refuse a type whose rows are not about its message: ConfigError."""
+    for path in (path for row in source.rows for path in row.paths):
+        try:
+            attrgetter(path)(message)
+        except AttributeError:
+            raise ConfigError(
+                f'{source.name}.type {source.type} has a row for {path}, which {source.message} '
+                'does not have'
+            ) from None
+
+
+def _decoder_of_fields(source: FieldsSource) -> Callable[[Any], Any]:
+    about, widths = source.about, source.widths
+    if about.decode is not None:
+        decode = partial(about.decode, **widths)
+        return decode if about in MESSAGE_TYPES else partial(_checked, source, decode)
+    return partial(_by_rows, source, fields_decoder(source.rows, widths))
+
+
+def _checked(source: FieldsSource, decode: Callable[[Any], Any], message: Any) -> Any:
+    """Decode by a function of somebody else, which may return anything."""
+    vector = decode(message)
+    check_vector(vector, source.rows, source.widths)
+    return vector
+
+
+def _by_rows(source: FieldsSource, decode: Callable[[Any], Any], message: Any) -> Any:
+    """Decode by rows; a recording shows no earlier that they are about another message."""
+    try:
+        return decode(message)
+    except AttributeError:
+        check_paths(source, message)
+        raise
 
 
 def _point_clock(

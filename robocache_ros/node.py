@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 from robocache_ros.backends import Backend, BackendUnavailable, make_backend
 from robocache_ros.backends.workload import Workload
 from robocache_ros.config import Config, ConfigError
-from robocache_ros.encoding import open_encoders
+from robocache_ros.encoding import close_encoders, open_encoders
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.ros.arguments import check_only_ros
 from robocache_ros.ros.diagnostics import Diagnostics
@@ -168,8 +168,7 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         self._made.callback(backend.close)
         self._backend, found = backend, backend.status()
         encoders = open_encoders(config, live=True, on_done=self._on_encoded)
-        for encoder in encoders.values():
-            self._made.callback(encoder.close)
+        self._made.callback(close_encoders, encoders.values())
         pipeline = Pipeline(config, backend, encoders=encoders, on_change=self._on_change)
         self._outputs = Outputs(self, pipeline.schema, config, found, pipeline.made_by)
         self._made.callback(self._outputs.destroy)

@@ -202,6 +202,12 @@ class Reason(Enum):
         'An array of the message has fewer values than the source is configured for.',
         'Lower that parameter of the source (docs/sources.md), or see who publishes the message.',
     )
+    VECTOR_FORM = _Entry(
+        'vector_form',
+        Scope.SAMPLE,
+        'The `decode` of a type from another package made something else than its rows say.',
+        'Mend that package; the log has what it made, and what its rows ask for.',
+    )
     RANGE_LIMITS = _Entry(
         'range_limits',
         Scope.SAMPLE,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -34,20 +35,30 @@ class PackedImage(Raster):
         self.width = file.width
         self.encoding = file.encoding  # of the pixels it unpacks to
         self.frame_id = frame_id
-        self._decode: Callable[[], AnyArray] | None = file.decode
-        self._result: ImageView | Rejected | None = None
+        self._decode: Callable[[], AnyArray] | None = file.decode  # None: not any more
+        self._kept: ImageView | Rejected | None = None
+        self._shared: Callable[[], ImageView | None] = lambda: None  # what somebody still uses
         self._lock = threading.Lock()
 
-    def unpacked(self) -> ImageView:
-        """Return the pixels, decoded once, whoever asks; raises Rejected, and DecoderMissing."""
+    def unpacked(self, keep: bool = True) -> ImageView:
+        """
+        Return the pixels; raises Rejected, and DecoderMissing.
+
+        They are decoded once for all who use them at the same time. `keep`: and stay, instead of
+        the compressed bytes, for whoever asks later; without it they go with their last user.
+        """
         with self._lock:
-            if self._decode is not None:
-                self._result = self._unpack(self._decode)
-                self._decode = None  # and with it the compressed bytes
-        if isinstance(self._result, ImageView):
-            return self._result
-        assert self._result is not None
-        raise Rejected(self._result.reason, self._result.detail)
+            result = self._kept or self._shared()
+            if result is None:
+                assert self._decode is not None
+                result = self._unpack(self._decode)
+            if keep or isinstance(result, Rejected):
+                self._kept, self._decode = result, None
+            else:
+                self._shared = weakref.ref(result)
+        if isinstance(result, Rejected):
+            raise Rejected(result.reason, result.detail)
+        return result
 
     def _unpack(self, decode: Callable[[], AnyArray]) -> ImageView | Rejected:
         try:

@@ -46,6 +46,29 @@ class Row(NamedTuple):
         return tuple(f'{self.path}.{part}' for part in self.parts)
 
 
+def check_vector(vector: Any, rows: Sequence[Row], widths: Mapping[str, int]) -> None:
+    """Raise Rejected unless this is a vector of finite float32 values that these rows describe."""
+    wanted = f'float32 [{sum(row.width(widths) for row in rows)}] and bool [{len(rows)}]'
+    if not isinstance(vector, Vector):
+        raise Rejected(
+            Reason.VECTOR_FORM, f'decode returned a {type(vector).__name__} instead of a Vector'
+        )
+    found = f'{_form(vector.values)} and {_form(vector.valid)}'
+    if found != wanted:
+        raise Rejected(
+            Reason.VECTOR_FORM,
+            f'decode returned values and valid of {found}, and its rows are {wanted}',
+        )
+    if not _are_finite(vector.values):
+        raise Rejected(Reason.NONFINITE, f'decode returned {vector.values.tolist()}')
+
+
+def _form(array: Any) -> str:
+    if not isinstance(array, np.ndarray):
+        return type(array).__name__
+    return f'{array.dtype} {list(array.shape)}'
+
+
 class _Group(NamedTuple):
     row: Row
     columns: slice  # of the vector
@@ -114,7 +137,7 @@ def _reader(row: Row, widths: Mapping[str, int]) -> Callable[[Any], Any]:
     return first
 
 
-def _are_finite(values: npt.NDArray[np.float64]) -> bool:
+def _are_finite(values: npt.NDArray[np.floating[Any]]) -> bool:
     return float(np.abs(values).max()) < LIMIT  # false for NaN
 
 

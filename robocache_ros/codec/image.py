@@ -77,7 +77,7 @@ class ImageView(Raster):
     big_endian: bool
     frame_id: str = ''
 
-    def unpacked(self) -> ImageView:
+    def unpacked(self, keep: bool = True) -> ImageView:
         """Return itself: what the pixels of a compressed image are asked for."""
         return self
 

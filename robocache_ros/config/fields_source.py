@@ -11,14 +11,13 @@ from typing import Any, ClassVar
 
 from robocache_ros.config.message_types import MessageType, Row
 from robocache_ros.config.parameters import Problems, listed, parameter
+from robocache_ros.config.rows import MAX_WIDTH
 from robocache_ros.config.source import (
     SourceConfig,
     depth_parameter,
     stamp_parameter,
     wait_parameter,
 )
-
-MAX_WIDTH = 4096  # values of one array; thousands of samples of them are kept
 
 
 @dataclass(frozen=True)

@@ -12,29 +12,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from robocache_ros.codec.fields import Row
 from robocache_ros.codec.imu import decode_imu
 from robocache_ros.codec.odometry import decode_odometry
 from robocache_ros.codec.ranges import decode_range, decode_scan
-from robocache_ros.config.parameters import Problems, check_distinct, parameters_in, shown
-from robocache_ros.config.source import SourceConfig
-from robocache_ros.resampling import RULES
+from robocache_ros.config.parameters import Problems, shown
+from robocache_ros.config.rows import NAME, Width, check_form, check_rows, check_widths
 from robocache_ros.samples import Vector
 
 __all__ = ['IMU', 'MESSAGE_TYPES', 'ODOMETRY', 'MessageType', 'Row', 'Width']
 
-_NAME = re.compile('[a-z][a-z0-9_]*')
+_SUFFIX = re.compile('[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*')
 _MESSAGE = re.compile('[a-z][a-z0-9_]*/msg/[A-Z][A-Za-z0-9]*')
-
-
-class Width(NamedTuple):
-    """A parameter of a source: how many elements of an array in the message are features."""
-
-    name: str
-    default: int | None  # None: there is none, it has to be given
-    description: str
 
 
 @dataclass(frozen=True)
@@ -54,50 +44,24 @@ class MessageType:
 
     def __post_init__(self) -> None:
         problems = Problems()
-        for what, text, form in (
-            ('type', self.type, _NAME),
-            ('message', self.message, _MESSAGE),
-            *(('the name of a row', row.name, _NAME) for row in self.rows),
-            *(('the name of a width', width.name, _NAME) for width in self.widths),
-        ):
-            problems.check(
-                form.fullmatch(text) is not None,
-                f'{what} must look like {form.pattern}, not {shown(text)}',
-            )
-        problems.check(len(self.rows) > 0, 'rows must hold at least one row')
+        check_form(problems, 'type', self.type, NAME)
+        check_form(problems, 'message', self.message, _MESSAGE)
+        check_form(problems, 'topic_suffix', self.topic_suffix, _SUFFIX)
+        check_widths(problems, self.widths)
+        check_rows(problems, self.rows, self.widths)
+        problems.check(
+            isinstance(self.stamped, bool),
+            f'stamped must be True or False, not {shown(self.stamped)}',
+        )
         problems.check(
             self.wait in ('until_t_ref', 'newest'),
             f'wait must be until_t_ref or newest, not {shown(self.wait)}',
         )
-        names = tuple(width.name for width in self.widths)
-        taken = [name for name in names if name in parameters_in(SourceConfig)]
-        problems.check(not taken, f'widths must not be parameters of every source, as {taken} are')
-        check_distinct(problems, 'rows', tuple(row.name for row in self.rows))
-        check_distinct(problems, 'widths', names)
-        for row in self.rows:
-            _check_row(row, names, problems)
-        problems.refuse()
-
-
-def _check_row(row: Row, widths: tuple[str, ...], problems: Problems) -> None:
-    problems.check(
-        not row.name.endswith(('_age', '_valid')),
-        f'the name of a row must not end in _age or _valid, which are columns of every group, '
-        f'as {row.name} does',
-    )
-    problems.check(
-        row.rule in RULES,
-        f'the rule of {row.name} must be one of {", ".join(RULES)}, not {shown(row.rule)}',
-    )
-    if isinstance(row.parts, str):
         problems.check(
-            row.parts in widths,
-            f'the parts of {row.name} are {shown(row.parts)}, which is none of the widths',
+            self.decode is None or callable(self.decode),
+            f'decode must be a function, or None, not {shown(self.decode)}',
         )
-    problems.check(
-        row.rule != 'slerp' or (not isinstance(row.parts, str) and len(row.parts) == 4),
-        f'the parts of {row.name} must be x, y, z and w of a quaternion, as its rule is slerp',
-    )
+        problems.refuse()
 
 
 _XYZ = ('x', 'y', 'z')

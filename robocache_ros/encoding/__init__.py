@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from robocache_ros.config import Config, ImageSource
@@ -12,12 +13,14 @@ from robocache_ros.config.parameters import Problems
 from robocache_ros.encoding.attempt import Picture
 from robocache_ros.encoding.inline import InlineEncoder
 from robocache_ros.encoding.model import Model
-from robocache_ros.encoding.pool import EncoderPool
+from robocache_ros.encoding.pool import CLOSE_SEC, EncoderPool
 from robocache_ros.encoding.status import EncoderStatus
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import FloatArray
 
-__all__ = ['EncoderPool', 'EncoderStatus', 'Encodes', 'InlineEncoder', 'open_encoders']
+__all__ = [
+    'EncoderPool', 'EncoderStatus', 'Encodes', 'InlineEncoder', 'close_encoders', 'open_encoders',
+]  # fmt: skip
 
 
 class Encodes(Protocol):
@@ -41,8 +44,12 @@ class Encodes(Protocol):
         """Return how it goes."""
         ...
 
-    def close(self) -> None:
-        """End, within a second; what is under way is refused."""
+    def stop(self) -> None:
+        """Begin to end: what is under way is refused; returns at once."""
+        ...
+
+    def close(self, wait_sec: float = CLOSE_SEC) -> None:
+        """Stop, and wait for what ends within `wait_sec`."""
         ...
 
 
@@ -67,3 +74,13 @@ def open_encoders(
                 )
     problems.refuse()
     return encoders
+
+
+def close_encoders(encoders: Iterable[Encodes]) -> None:
+    """End all of them, within a second: those that hang are waited for together."""
+    closing = tuple(encoders)
+    for encoder in closing:
+        encoder.stop()
+    end_sec = time.monotonic() + CLOSE_SEC
+    for encoder in closing:
+        encoder.close(max(0.0, end_sec - time.monotonic()))

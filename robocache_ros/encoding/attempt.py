@@ -21,8 +21,8 @@ MODEL_FAULTS = (Reason.ENCODER_FAILED, Reason.ENCODER_NONFINITE, Reason.ENCODER_
 class Picture(Protocol):
     """An image as it came: raw, or still to be decompressed."""
 
-    def unpacked(self) -> ImageView:
-        """Return the image with its pixels, or raise Rejected."""
+    def unpacked(self, keep: bool = True) -> ImageView:
+        """Return the image with its pixels, kept for whoever asks next, or raise Rejected."""
         ...
 
 
@@ -64,7 +64,7 @@ class Attempt(NamedTuple):
 def attempt(network: Network, picture: Picture, width: int) -> Attempt:
     """Encode a picture; never raises."""
     try:
-        values = network.encode(picture.unpacked())
+        values = network.encode(picture.unpacked(keep=False))
         check_encoding(values, width)
     except Rejected as error:
         return Attempt(error.reason, error.detail)

@@ -50,5 +50,8 @@ class InlineEncoder:
             self._network.device,
         )
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        """Do nothing: nothing is under way."""
+
+    def close(self, wait_sec: float = 0.0) -> None:
         """Do nothing: there is nothing to end."""

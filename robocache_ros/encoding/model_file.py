@@ -5,28 +5,45 @@ The file of a network: what it is, told from its bytes before torch sees any of 
 
 A pickle is a program: to load it is to run it. What torch.save writes is one, and is refused.
 TorchScript is read by an interpreter of torch and holds no Python. An archive of torch.export
-describes a graph, and may hold pickles and compiled code beside it, which are refused; but
-reading the graph is not safe against a hostile file either. docs/encoders.md has the details.
+describes a graph, and may hold pickles and compiled code beside it: only records that are known
+to be neither get to torch. But reading the graph is not safe against a hostile file either.
+docs/encoders.md has the details.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from robocache_ros.config.parameters import shown
+
 _ONLY_TENSORS = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # torch.load looks at it whenever it is called
-# Records of a .pt2 archive that torch unpickles without any limit, or runs as compiled code.
-_CODE = re.compile(
-    '[^/]+/(data/constants/(opaque_obj|custom_obj)|data/(aotinductor|executorch)/).*'
+# All records that torch.export.save writes for a network of plain tensors, below their folder.
+# Others may be objects that torch unpickles without any limit, or compiled code that it runs.
+_KNOWN = re.compile(
+    r'archive_format|archive_version|byteorder|version|\.data/(version|serialization_id)'
+    r'|models/model\.json|extra/.+|data/sample_inputs/model\.pt'
+    r'|data/(weights|constants)/(model\.pt|model_[a-z_]+\.json)'
+    r'|data/weights/weight_[0-9]+|data/constants/tensor_[0-9]+'
 )
+# The same of torch up to 2.7, which have no folder.
+_KNOWN_BEFORE = re.compile(
+    r'version|serialized_(exported_program|state_dict|constants)\.json|extra_files/.+'
+    r'|serialized_(state_dict|constants|example_inputs)\.pt'
+)
+# Tables of which record holds which tensor: torch tells by these names what it unpickles.
+_TABLE = re.compile(r'data/(weights|constants)/model_[a-z_]+\.json')
+_TENSOR = re.compile('(weight|tensor)_[0-9]+')
 _EXPORT = (
     "torch.jit.save(torch.jit.trace(model.eval(), torch.zeros(1, 3, 224, 224)), 'model.pt') or "
     'torch.export.save(torch.export.export(model.eval(), (torch.zeros(1, 3, 224, 224),)), '
@@ -38,8 +55,8 @@ _EXPORT = (
 class ModelFile:
     """A file that has been read once: nobody can change it between the check and its use."""
 
-    data: bytes
-    digest: str  # SHA-256, 64 hexadecimal digits in lower case
+    data: bytes  # as it was read; of torch.export, an archive of the records that were checked
+    digest: str  # SHA-256 of the file, 64 hexadecimal digits in lower case
     exported: bool  # an archive of torch.export, else TorchScript
 
     @classmethod
@@ -52,7 +69,8 @@ class ModelFile:
         digest = hashlib.sha256(data).hexdigest()
         if sha256 and digest != sha256:
             raise ValueError(f'is another file than `sha256` asks for: its digest is {digest}')
-        return cls(data, digest, _is_exported(data))
+        exported = _is_exported(data)
+        return cls(_checked(data) if exported else data, digest, exported)
 
     def load(self, torch: Any, device: str) -> Any:
         """Return the network on a device, ready to be called; raises whatever torch raises."""
@@ -73,12 +91,6 @@ def _is_exported(data: bytes) -> bool:
     names = _records(data)
     inner = {name.partition('/')[2] for name in names}  # each format has a folder of its own
     if 'archive_format' in inner or 'serialized_exported_program.json' in names:
-        code = sorted(name for name in names if _CODE.fullmatch(name))
-        if code:
-            raise ValueError(
-                f'holds objects or compiled code beside the network ({code[0]}), which is not '
-                'loaded: export a network of plain tensors, with torch.export.save'
-            )
         return True
     if 'constants.pkl' in inner:
         return False
@@ -98,6 +110,56 @@ def _records(data: bytes) -> list[str]:
             return archive.namelist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return []
+
+
+def _checked(data: bytes) -> bytes:
+    """
+    Write an archive of torch.export anew; ValueError if it holds more than plain tensors.
+
+    torch then has nothing before it but what was checked: its reader and this one may find
+    different records in a file that was made for that.
+    """
+    found = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(found, 'w') as new:
+        names = old.namelist()
+        before = 'serialized_exported_program.json' in names
+        folder, known = ('', _KNOWN_BEFORE) if before else (names[0].split('/')[0] + '/', _KNOWN)
+        if len(set(names)) < len(names):
+            raise ValueError('is damaged: it holds two records of one name')
+        for name in names:
+            inner = name[len(folder) :]
+            if not name.startswith(folder) or not known.fullmatch(inner):
+                raise _more_than_tensors(name)
+            record = _content(old, name)
+            if folder and _TABLE.fullmatch(inner):
+                _check_table(name, record)
+            new.writestr(zipfile.ZipInfo(name), record)
+    return found.getvalue()
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f'is damaged: {name} can not be read ({error})') from error
+
+
+def _check_table(name: str, record: bytes) -> None:
+    """Refuse a table that names anything but tensors."""
+    try:
+        named = [about['path_name'] for about in json.loads(record.decode())['config'].values()]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f'is damaged: {name} is no table of tensors') from error
+    for path in named:
+        if not isinstance(path, str) or not _TENSOR.fullmatch(path):
+            raise _more_than_tensors(path)
+
+
+def _more_than_tensors(name: object) -> ValueError:
+    return ValueError(
+        f'holds objects or code beside the network, or what may be some ({shown(name)}), which is '
+        'not loaded: export a network of plain tensors, with torch.export.save'
+    )
 
 
 @contextmanager

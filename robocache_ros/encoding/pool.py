@@ -24,7 +24,8 @@ FAILURES_IN_A_ROW = 3  # then the network is left alone for a while
 SHORTEST_HANG_SEC = 5.0  # a call that takes less may be slow, but does not hang
 HANG_TIMEOUTS = 10.0  # of `timeout_sec`, where that is more
 MOST_HANGING = 3  # threads that hang; with so many no other is started
-_CLOSE_SEC = 0.5
+CLOSE_SEC = 0.5  # that closing waits for threads
+_SLACK_SEC = 0.01  # after a deadline, so that it is surely over
 
 
 @dataclass(eq=False)
@@ -52,7 +53,9 @@ class EncoderPool:
     """
     An encoder of up to `workers` images at the same time.
 
-    Every image gets its encoding or a reason, once: from a worker, or from within submit or close.
+    Every image gets its encoding or a reason, once: from a thread of the pool, or from within
+    submit, stop or close. One of these threads does nothing but sleep until an image has waited
+    too long, or a call hangs.
     Results come in the order in which they are ready. The newest images win: as many as
     there are workers wait, `timeout_sec` at most, and then the oldest makes room (ENCODER_BUSY).
 
@@ -71,7 +74,7 @@ class EncoderPool:
         """
         Encode the images of `source`; threads are started when they are needed.
 
-        on_done: called after results that come by themselves, not from within submit or close.
+        on_done: called after results that come by themselves, not from within submit or stop.
         clock: gives seconds and never goes back.
         """
         self._config = source.encoder
@@ -81,7 +84,11 @@ class EncoderPool:
         self._clock = clock
         self._hang_sec = max(HANG_TIMEOUTS * self._config.timeout_sec, SHORTEST_HANG_SEC)
         self._hang_text = f'a call of the network has lasted longer than {self._hang_sec:g} s'
-        self._changed = threading.Condition()  # guards all that follows
+        lock = threading.Lock()  # guards all that follows
+        self._changed = threading.Condition(lock)  # an image waits, or the pool is closed
+        self._hurried = threading.Condition(lock)  # a deadline comes before `_watched_sec`
+        self._watched_sec = math.inf  # when the watcher wakes by itself
+        self._watcher: threading.Thread | None = None
         self._account = Account()
         self._breaker = Breaker(clock)  # open while it has a cause
         self._try: _Job | None = None  # the one image that an open breaker lets through
@@ -91,6 +98,7 @@ class EncoderPool:
         self._workers: list[_Worker] = []
         self._hanging = 0  # threads that were left behind and have not come back
         self._closed = False
+        self._ending: list[threading.Thread] = []  # those there were when it was closed
 
     @property
     def identity(self) -> str:
@@ -106,8 +114,9 @@ class EncoderPool:
         """Have a picture encoded; `done` gets the encoding, float32 [width], or a reason."""
         job = _Job(picture, done, self._clock())
         with self._changed:
-            outcomes = self._leave_hanging()
+            outcomes = self._overdue()
             outcomes += self._admit(job)
+            self._watch_over()
         _tell(outcomes)
 
     def status(self) -> EncoderStatus:
@@ -116,17 +125,23 @@ class EncoderPool:
             state, sentence = self._state()
             return self._account.status(state, sentence, self._network.device)
 
-    def close(self) -> None:
-        """Refuse what is under way and end, within a second; threads that hang are left behind."""
+    def stop(self) -> None:
+        """Refuse what is under way and what comes; returns at once, threads end by themselves."""
         with self._changed:
             self._closed = True
-            threads = [worker.thread for worker in self._workers]
+            self._ending += [worker.thread for worker in self._workers]
+            self._ending += [] if self._watcher is None else [self._watcher]
             busy = [worker for worker in self._workers if worker.job is not None]
             outcomes = self._refuse_waiting() + self._leave(busy)
             self._changed.notify_all()
+            self._hurried.notify()
         _tell(outcomes)
-        end_sec = time.monotonic() + _CLOSE_SEC
-        for thread in threads:
+
+    def close(self, wait_sec: float = CLOSE_SEC) -> None:
+        """Stop, and wait that long for the threads; those that hang are left behind."""
+        self.stop()
+        end_sec = time.monotonic() + wait_sec
+        for thread in self._ending:
             thread.join(max(0.0, end_sec - time.monotonic()))
 
     # -- under the lock: who is told what ---------------------------------------------------
@@ -171,17 +186,27 @@ class EncoderPool:
         self._try = None
         return self._refuse_waiting()
 
-    def _leave_hanging(self) -> list[_Outcome]:
-        """Give up the workers whose call lasts too long."""
+    def _overdue(self) -> list[_Outcome]:
+        """Give up the workers whose call lasts too long, and the images that waited too long."""
         outcomes = []
         for worker in filter(self._hangs, list(self._workers)):
             assert worker.job is not None
             outcomes += self._open(worker.job, self._hang_text)
             outcomes += self._leave([worker])
+        while self._waiting and self._waited_too_long(self._waiting[0]):
+            outcomes.append(self._time_out(self._waiting.popleft()))
         return outcomes
 
     def _hangs(self, worker: _Worker) -> bool:
         return worker.job is not None and self._clock() - worker.since_sec > self._hang_sec
+
+    def _waited_too_long(self, job: _Job) -> bool:
+        return self._clock() - job.since_sec > self._config.timeout_sec
+
+    def _time_out(self, job: _Job) -> _Outcome:
+        if job is self._try:
+            self._try = None
+        return self._refuse(job, Reason.ENCODER_BUSY)
 
     def _leave(self, busy: Iterable[_Worker]) -> list[_Outcome]:
         """Leave workers behind in the midst of a call."""
@@ -215,8 +240,6 @@ class EncoderPool:
             wait_sec = math.ceil(self._breaker.wait_sec)
             when = f'in {wait_sec} s' if wait_sec else 'with the next image'
             return 'off', f'{self._name}: {self._breaker.cause}; it is tried again {when}'
-        if any(map(self._hangs, self._workers)):  # nobody has submitted an image since then
-            return 'off', f'{self._name}: {self._hang_text}'
         if self._failures:
             return 'failing', f'{self._name}: the last image failed ({self._last_text})'
         return 'ok', ''
@@ -225,8 +248,7 @@ class EncoderPool:
 
     def _start_worker(self) -> None:
         """Start another thread if there is more to do than there are idle ones."""
-        idle = sum(worker.job is None for worker in self._workers)
-        if idle < len(self._waiting) and len(self._workers) < self._config.workers:
+        if self._more_than_idle() and len(self._workers) < self._config.workers:
             worker = _Worker()
             # A daemon: a network that hangs must not keep the process from ending.
             worker.thread = threading.Thread(
@@ -234,6 +256,10 @@ class EncoderPool:
             )
             worker.thread.start()
             self._workers.append(worker)
+
+    def _more_than_idle(self) -> bool:
+        """Whether more images wait than there are idle threads, which are about to take one."""
+        return len(self._waiting) > sum(worker.job is None for worker in self._workers)
 
     def _work(self, worker: _Worker) -> None:
         try:
@@ -253,13 +279,12 @@ class EncoderPool:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return None
-                job, now_sec = self._waiting.popleft(), self._clock()
-                if now_sec - job.since_sec <= self._config.timeout_sec:
-                    worker.job, worker.since_sec = job, now_sec
+                job = self._waiting.popleft()
+                if not self._waited_too_long(job):
+                    worker.job, worker.since_sec = job, self._clock()
+                    self._watch_over()
                     return job
-                outcome = self._refuse(job, Reason.ENCODER_BUSY)
-                if job is self._try:
-                    self._try = None
+                outcome = self._time_out(job)
             self._hand_over([outcome])
 
     def _finish(self, worker: _Worker, job: _Job, made: Attempt) -> bool:
@@ -273,6 +298,46 @@ class EncoderPool:
             outcomes = [(job, made.result), *self._judge(job, made)]
         self._hand_over(outcomes)
         return True
+
+    # -- the watcher -------------------------------------------------------------------------
+
+    def _watch_over(self) -> None:
+        """Have the watcher wake in time; it mostly does, as it has slept for a while."""
+        if self._deadline_sec() >= self._watched_sec:
+            return
+        if self._watcher is None:
+            self._watcher = threading.Thread(
+                target=self._watch, name=f'{self._name}.watcher', daemon=True
+            )
+            self._watcher.start()
+        self._hurried.notify()
+
+    def _deadline_sec(self) -> float:
+        """When the next call hangs, or an image that no idle thread takes has waited too long."""
+        busy = [worker.since_sec for worker in self._workers if worker.job is not None]
+        deadlines = [since_sec + self._hang_sec for since_sec in busy]
+        if self._more_than_idle():
+            deadlines.append(self._waiting[0].since_sec + self._config.timeout_sec)
+        return min(deadlines, default=math.inf)
+
+    def _watch(self) -> None:
+        try:
+            while not self._closed:
+                with self._changed:
+                    outcomes = self._overdue()
+                    if not outcomes and not self._closed:
+                        self._sleep()
+                if outcomes:
+                    self._hand_over(outcomes)
+        finally:  # also when `done` raises: the next image gets another watcher
+            with self._changed:
+                self._watcher, self._watched_sec = None, math.inf
+
+    def _sleep(self) -> None:
+        """Wait for the next deadline, or to be told of one before it."""
+        self._watched_sec = self._deadline_sec()
+        wait_sec = self._watched_sec - self._clock() + _SLACK_SEC
+        self._hurried.wait(None if wait_sec == math.inf else max(0.0, wait_sec))
 
     def _hand_over(self, outcomes: list[_Outcome]) -> None:
         _tell(outcomes)

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 from rcl_interfaces.msg import ParameterDescriptor
@@ -19,7 +18,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from robocache_ros.codec.stamp import stamp_ns
 from robocache_ros.config import ConfigError, FieldsSource, SourceConfig
-from robocache_ros.decoding import Decoder, frame_of
+from robocache_ros.decoding import Decoder, check_paths, frame_of
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.ros.events import (
@@ -280,17 +279,5 @@ def message_type(source: SourceConfig) -> type:
             f'{package} that is installed does not have'
         )
     if isinstance(source, FieldsSource):
-        _check_paths(source, found())
+        check_paths(source, found())  # before the first message comes
     return found
-
-
-def _check_paths(source: FieldsSource, message: Any) -> None:
-    """Refuse a type whose rows are not about its message, before the first one comes."""
-    for path in (path for row in source.rows for path in row.paths):
-        try:
-            attrgetter(path)(message)
-        except AttributeError:
-            raise ConfigError(
-                f'{source.name}.type {source.type} has a row for {path}, which {source.message} '
-                'does not have'
-            ) from None

@@ -23,7 +23,7 @@ def source(**encoder):
 def picture(value, error=None):
     """Return a picture that is its own image: `value` tells them apart."""
 
-    def unpacked():
+    def unpacked(keep=True):
         if error is not None:
             raise error
         return value

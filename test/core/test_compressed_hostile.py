@@ -9,6 +9,7 @@ import random
 import struct
 import threading
 import tracemalloc
+import weakref
 import zlib
 
 import numpy as np
@@ -293,6 +294,71 @@ def test_pixels_are_decoded_once_for_all_threads_that_ask():
     assert (found[0].plane('y') == 7).all()
 
 
+def counted(calls, pixels=7):
+    """Return a packed image that notes in `calls` each time it is decoded."""
+
+    def decode():
+        calls.append(1)
+        return np.full((2, 3), pixels, np.uint8)
+
+    return PackedImage(PackedFile(2, 3, 'mono8', decode), 'camera')
+
+
+def test_pixels_that_nobody_keeps_go_with_their_last_user():
+    calls = []
+    image = counted(calls)
+    view = image.unpacked(keep=False)
+    assert image.unpacked(keep=False) is view  # shared as long as somebody uses it
+    gone = weakref.ref(view)
+    del view
+    assert gone() is None
+    assert len(calls) == 1
+    assert (image.unpacked(keep=False).plane('y') == 7).all()
+    assert len(calls) == 2
+
+
+def test_pixels_that_somebody_keeps_are_those_that_others_use():
+    calls = []
+    image = counted(calls)
+    passing = image.unpacked(keep=False)
+    assert image.unpacked() is passing
+    gone = weakref.ref(passing)
+    del passing
+    assert image.unpacked(keep=False) is gone() is not None
+    assert len(calls) == 1
+
+
+def test_threads_that_keep_nothing_share_what_is_decoded():
+    calls, users = [], threading.Barrier(8, timeout=10)
+    image, found = counted(calls), []
+
+    def use():
+        found.append(image.unpacked(keep=False))
+        users.wait()
+
+    threads = [threading.Thread(target=use) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(calls) == 1
+    assert len(found) == 8
+
+
+def test_refusal_is_remembered_though_nothing_is_kept():
+    calls = []
+
+    def decode():
+        calls.append(1)
+        raise Rejected(Reason.IMAGE_CORRUPT, 'cut')
+
+    image = PackedImage(PackedFile(2, 3, 'mono8', decode), 'camera')
+    for _ in range(3):
+        with pytest.raises(Rejected, match='cut'):
+            image.unpacked(keep=False)
+    assert len(calls) == 1
+
+
 def test_refusal_is_remembered():
     calls = []
 
@@ -313,6 +379,9 @@ def test_refusal_is_remembered():
 def test_compressed_bytes_are_let_go_once_they_are_decoded():
     message = packed(FILES['jpeg'][0])
     image = decode_compressed(message)
+    with pytest.raises(BufferError):
+        message.data.append(0)
+    image.unpacked(keep=False)
     with pytest.raises(BufferError):
         message.data.append(0)
     image.unpacked()

@@ -29,7 +29,7 @@ class HandEncoder:
         self.closed = False
 
     def submit(self, picture, done):
-        self.open.append((int(picture.unpacked().data[0]), done))
+        self.open.append((int(picture.unpacked(keep=False).data[0]), done))
 
     def answer(self, grey, found=None):
         """Encode the image of this grey as three times its grey, or say why not."""
@@ -40,8 +40,11 @@ class HandEncoder:
     def status(self):
         return None
 
-    def close(self):
+    def stop(self):
         self.closed = True
+
+    def close(self, wait_sec=0.0):
+        self.stop()
 
 
 class AtOnce(HandEncoder):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import subprocess
@@ -444,14 +445,100 @@ def test_a_file_that_can_not_be_read_is_refused(tmp_path):
     'name',
     [
         'data/constants/opaque_obj_0',
+        'data/constants/opaque_obj_0\n',
+        'data/constants/OPAQUE_OBJ_0',  # torch finds it by the other name as well
         'data/constants/custom_obj_0',
+        'data/constants/tensor_0\n',
+        'DATA/aotinductor/model/model.so',
         'data/aotinductor/model/model.so',
         'data/executorch/model.pte',
+        'data/mtia/model',
+        'models/other.json',
     ],
 )
-def test_objects_and_compiled_code_in_an_archive_are_refused_unseen(exported, tmp_path, name):
+def test_all_records_but_those_of_a_network_of_tensors_are_refused_unseen(
+    exported, tmp_path, name
+):
     path = with_record(tmp_path / 'model.pt2', exported, name, pickle.dumps(Evil(tmp_path / 'a')))
-    assert 'holds objects or compiled code beside the network' in refusal(path)
+    said = refusal(path)
+    assert 'holds objects or code beside the network' in said
+    assert repr(f'model/{name}') in said
+
+
+@pytest.mark.usefixtures('untouched')
+@pytest.mark.parametrize('name', ['opaque_obj_0', 'custom_obj_0', 'tensor_0\n', '../x', None])
+@pytest.mark.parametrize('kind', ['constants', 'weights'])
+def test_tables_that_name_anything_but_tensors_are_refused_unseen(exported, tmp_path, kind, name):
+    table = f'data/{kind}/model_{kind}_config.json'
+    data = json.dumps({'config': {'c': {'path_name': name, 'use_pickle': True}}})
+    path = with_record(tmp_path / 'model.pt2', exported, table, data)
+    said = refusal(path)
+    assert 'holds objects or code beside the network' in said
+    assert name is None or repr(name) in said
+
+
+@pytest.mark.usefixtures('untouched')
+@pytest.mark.parametrize('data', ['{', '[]', '{"config": 3}', '{"config": {"c": {}}}', b'\xff'])
+def test_tables_that_are_none_are_refused_unseen(exported, tmp_path, data):
+    table = 'data/constants/model_constants_config.json'
+    path = with_record(tmp_path / 'model.pt2', exported, table, data)
+    assert f'is damaged: model/{table} is no table of tensors' in refusal(path)
+
+
+@pytest.mark.usefixtures('untouched')
+def test_an_archive_with_two_records_of_one_name_is_refused_unseen(exported, tmp_path):
+    path = tmp_path / 'model.pt2'
+    path.write_bytes(exported.read_bytes())
+    with zipfile.ZipFile(path, 'a') as archive, warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # zipfile wonders as well
+        archive.writestr('model/models/model.json', b'another')
+    assert 'is damaged: it holds two records of one name' in refusal(path)
+
+
+def test_torch_gets_nothing_but_the_records_that_were_checked(exported, tmp_path):
+    """Readers of archives differ in what they make of bytes around one."""
+    path = tmp_path / 'model.pt2'
+    path.write_bytes(b'PK\x05\x06 and more' + exported.read_bytes())
+    file = ModelFile.read(str(path), '')
+    assert b'and more' not in file.data
+    with zipfile.ZipFile(exported) as old, zipfile.ZipFile(io.BytesIO(file.data)) as new:
+        assert {n: new.read(n) for n in new.namelist()} == {n: old.read(n) for n in old.namelist()}
+    assert file.load(torch, 'cpu')(example()).shape == (1, WIDTH)
+
+
+def test_networks_with_constants_and_notes_of_their_own_are_loaded(tmp_path):
+    class Shifted(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer('kept', torch.ones(3))
+            self.register_buffer('fixed', torch.ones(3), persistent=False)
+
+        def forward(self, x):
+            return x.mean((2, 3)) + self.kept + self.fixed + torch.tensor([1.0, 2.0, 3.0])
+
+    path = tmp_path / 'model.pt2'
+    program = torch.export.export(Shifted().eval(), (example(),))
+    torch.export.save(program, path, extra_files={'Notes on it.txt': 'made by hand'})
+    model = ModelFile.read(str(path), '').load(torch, 'cpu')
+    assert model(example())[0].tolist() == [3, 4, 5]
+
+
+def test_archives_of_the_format_before_hold_nothing_else_either(tmp_path):
+    """They have no folder: what torch up to 2.7 wrote."""
+    path = tmp_path / 'model.pt2'
+    names = ['version', 'serialized_exported_program.json', 'extra_files/notes.txt']
+    names += [f'serialized_{what}.pt' for what in ('state_dict', 'constants', 'example_inputs')]
+    with zipfile.ZipFile(path, 'w') as archive:
+        for name in names:
+            archive.writestr(name, b'')
+    file = ModelFile.read(str(path), '')
+    assert file.exported
+    with zipfile.ZipFile(io.BytesIO(file.data)) as archive:
+        assert archive.namelist() == names
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr('archive_format', b'pt2')  # or torch would read it as the newer one
+    with pytest.raises(ValueError, match=r"holds objects or code .* \('archive_format'\)"):
+        ModelFile.read(str(path), '')
 
 
 def test_torch_itself_would_run_the_pickle_of_the_sample_inputs(exported, tmp_path):

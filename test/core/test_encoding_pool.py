@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fake_network import DEADLINE_SEC, WIDTH, Clock, Gate, Listener, Network, good, picture, source
 
-from robocache_ros.encoding import EncoderPool
+from robocache_ros.encoding import EncoderPool, close_encoders, pool
 from robocache_ros.encoding.pool import MOST_HANGING
 from robocache_ros.reasons import Reason, Rejected
 
@@ -68,13 +68,18 @@ def rig():
     for made in rigs:
         made.let_go()
         made.pool.close()
-    for thread in threads():
+    for thread in threads() + watchers():
         thread.join(DEADLINE_SEC)
 
 
 def threads():
-    """Return those of pools that have not ended."""
+    """Return those of pools that have not ended and call networks."""
     return [thread for thread in threading.enumerate() if thread.name == 'camera.encoder']
+
+
+def watchers():
+    """Return those of pools that have not ended and look for what is overdue."""
+    return [thread for thread in threading.enumerate() if thread.name == 'camera.encoder.watcher']
 
 
 def raising(image):
@@ -184,8 +189,22 @@ def test_an_image_that_waited_too_long_is_not_computed(rig):
     rig.submit(2)
     rig.clock.now += 0.125
     gate.open.set()
-    assert rig.listener.wait(2) == [(1, 1.0), (2, BUSY)]
+    assert sorted(rig.listener.wait(2)) == [(1, 1.0), (2, BUSY)]
     assert rig.network.seen == [1]
+
+
+def test_an_image_that_waits_too_long_is_told_so_while_all_workers_are_busy(rig):
+    rig = rig(workers=1, timeout_sec=0.01)
+    gate = rig.gate()
+    rig.submit(1)
+    gate.wait_entered()
+    rig.submit(2)
+    rig.clock.now += 0.02
+    assert rig.listener.wait(1) == [(2, BUSY)]  # nothing else is submitted, no call ends
+    assert rig.woken.acquire(timeout=DEADLINE_SEC)
+    assert rig.pool.status().counts == {BUSY: 1}
+    gate.open.set()
+    assert rig.listener.wait(2)[1] == (1, 1.0)
 
 
 def test_an_image_that_waited_just_as_long_as_it_may_is_computed(rig):
@@ -350,7 +369,7 @@ def test_a_call_that_hangs_is_given_up_and_another_thread_takes_over_after_a_pau
     gate.wait_entered()
     rig.clock.now += 5.01
     rig.submit(2)
-    assert rig.listener.results == [(1, OFF), (2, OFF)]
+    assert sorted(rig.listener.wait(2)) == [(1, OFF), (2, OFF)]
     assert 'longer than 5 s; it is tried again in 1 s' in rig.pool.status().sentence
     rig.network.behave = good
     assert rig.run(3) is OFF
@@ -370,18 +389,58 @@ def test_a_slow_call_does_not_hang(rig):
     assert rig.listener.wait(1) == [(1, 1.0)]
 
 
-def test_the_status_tells_a_hang_before_another_image_comes(rig):
-    rig = rig(workers=1)
+def test_a_call_that_hangs_is_told_though_no_other_image_comes(rig, monkeypatch):
+    monkeypatch.setattr(pool, 'SHORTEST_HANG_SEC', 0.01)
+    rig = rig(workers=2, timeout_sec=0.001)
     gate = rig.gate()
     rig.submit(1)
     gate.wait_entered()
-    rig.clock.now += 6.0
+    rig.clock.now += 0.02
+    assert rig.listener.wait(1) == [(1, OFF)]
+    assert rig.woken.acquire(timeout=DEADLINE_SEC)
     status = rig.pool.status()
-    assert (status.state, status.sentence) == (
-        'off', 'camera.encoder: a call of the network has lasted longer than 5 s',
-    )  # fmt: skip
-    # A look calls nobody: whoever looks may hold a lock that `done` asks for.
-    assert rig.listener.results == []
+    assert status.counts == {OFF: 1}
+    assert status.sentence == (
+        'camera.encoder: a call of the network has lasted longer than 0.01 s; it is tried again '
+        'in 1 s'
+    )
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_a_listener_that_raises_does_not_end_the_watch(rig):
+    rig = rig(workers=1, timeout_sec=0.01)
+    gate = rig.gate()
+    rig.submit(1)
+    gate.wait_entered()
+
+    def done(result):
+        raise RuntimeError('the listener is broken')
+
+    left = watchers()
+    rig.pool.submit(picture(2), done)
+    rig.clock.now += 0.02
+    for thread in left:
+        thread.join(DEADLINE_SEC)
+    rig.submit(3)
+    rig.clock.now += 0.02
+    assert rig.listener.wait(1) == [(3, BUSY)]
+
+
+def test_a_look_at_the_status_tells_nobody_anything(rig):
+    """Whoever looks may hold a lock that `done` asks for."""
+    rig = rig(workers=1)
+    tellers = []
+    gate = rig.gate()
+    arrived = threading.Event()
+    rig.pool.submit(
+        picture(1), lambda result: (tellers.append(threading.current_thread()), arrived.set())
+    )
+    gate.wait_entered()
+    rig.clock.now += 6.0
+    rig.pool.status()
+    assert threading.current_thread() not in tellers
+    gate.open.set()
+    assert arrived.wait(DEADLINE_SEC)
 
 
 def test_a_call_that_comes_back_after_all_changes_nothing(rig):
@@ -391,14 +450,15 @@ def test_a_call_that_comes_back_after_all_changes_nothing(rig):
     gate.wait_entered()
     left = threads()
     rig.clock.now += 6.0
-    assert rig.run(2) is OFF
+    rig.submit(2)
+    assert sorted(rig.listener.wait(2)) == [(1, OFF), (2, OFF)]
     gate.open.set()
     for thread in left:
         thread.join(DEADLINE_SEC)
         assert not thread.is_alive()
     status = rig.pool.status()
     assert (status.state, status.done, status.counts) == ('off', 0, {OFF: 2})
-    assert rig.listener.results == [(1, OFF), (2, OFF)]
+    assert len(rig.listener.results) == 2
 
 
 def test_a_network_that_hangs_whenever_it_is_tried_gets_no_more_threads(rig):
@@ -429,6 +489,7 @@ def test_a_bad_try_after_a_hang_doubles_the_pause(rig):
     gate.wait_entered()
     rig.clock.now += 6.0
     rig.submit(0)
+    rig.listener.wait(2)
     rig.network.behave = raising
     rig.clock.now += 1.0
     assert rig.run(2) is FAILED
@@ -445,6 +506,7 @@ def test_two_workers_that_hang_at_once_open_the_breaker_once(rig):
     gate.wait_entered(2)
     rig.clock.now += 6.0
     rig.submit(0)
+    rig.listener.wait(3)
     rig.network.behave = good
     rig.clock.now += 1.0
     assert rig.run(3) == 3.0
@@ -463,11 +525,8 @@ def test_close_refuses_what_is_under_way_and_does_not_wait_for_a_hanging_network
     assert sorted(rig.listener.results) == [(1, OFF), (2, OFF)]
     rig.submit(3)
     assert rig.listener.results[2] == (3, OFF)
-    left = threads()
     gate.open.set()
-    for thread in left:
-        thread.join(DEADLINE_SEC)
-    rig.pool.close()
+    rig.pool.close(DEADLINE_SEC)
     assert len(rig.listener.results) == 3
     assert rig.pool.status().state == 'off'
 
@@ -475,8 +534,39 @@ def test_close_refuses_what_is_under_way_and_does_not_wait_for_a_hanging_network
 def test_close_ends_the_threads(rig):
     rig = rig(workers=4)
     rig.run(1)
+    assert len(watchers()) == 1
     rig.pool.close()
-    assert threads() == []
+    assert threads() + watchers() == []
+
+
+def test_encoders_that_hang_are_waited_for_together(monkeypatch):
+    clock, calls = Clock(), []
+    monkeypatch.setattr('time.monotonic', clock)
+
+    class Slow:
+        def stop(self):
+            calls.append('stop')
+
+        def close(self, wait_sec):
+            calls.append(wait_sec)
+            clock.now += wait_sec
+
+    close_encoders([Slow(), Slow(), Slow()])
+    assert calls == ['stop', 'stop', 'stop', pool.CLOSE_SEC, 0.0, 0.0]
+
+
+def test_stop_tells_everybody_and_waits_for_nothing(rig):
+    rig = rig(workers=1)
+    gate = rig.gate()
+    rig.submit(1)
+    gate.wait_entered()
+    rig.submit(2)
+    rig.pool.stop()
+    assert sorted(rig.listener.results) == [(1, OFF), (2, OFF)]
+    assert len(threads()) == 1
+    gate.open.set()
+    rig.pool.close(DEADLINE_SEC)
+    assert threads() + watchers() == []
 
 
 def test_a_network_that_hangs_does_not_keep_the_process_from_ending():
@@ -497,7 +587,7 @@ class Hanging:
 
 source = ImageSource('camera', encoder=EncoderConfig(path='x', width=2))
 pool = EncoderPool(source, Hanging())
-pool.submit(SimpleNamespace(unpacked=lambda: None), print)
+pool.submit(SimpleNamespace(unpacked=lambda keep: None), print)
 assert entered.wait(20)
 pool.close()
 """

@@ -245,7 +245,38 @@ TURN = Row('q', 'turn', ('x', 'y', 'z', 'w'), 'slerp', '1')
         ({'rows': ()}, 'rows must hold at least one row'),
         ({'wait': 'forever'}, "wait must be until_t_ref or newest, not 'forever'"),
         ({'widths': ()}, "the parts of cells are 'width', which is none of the widths"),
-        ({'widths': (Width('depth', 4, 'Cells.'),)}, r"must not be parameters .*\['depth'\]"),
+        ({'topic_suffix': ''}, "topic_suffix must look like .* not ''"),
+        ({'topic_suffix': 3}, 'topic_suffix must look like .* not 3'),
+        ({'type': None}, 'type must look like .* not an empty list or nothing'),
+        ({'stamped': 'no'}, "stamped must be True or False, not 'no'"),
+        ({'decode': 'cells'}, "decode must be a function, or None, not 'cells'"),
+        ({'rows': [TURN]}, r'rows must be a tuple of Row, not \[Row\(.*'),
+        ({'rows': (('q', 'q', (), 'hold', '1'),)}, r"rows must be a tuple of Row, not \(\('q'"),
+        ({'rows': (TURN._replace(path=''),)}, "the path of turn must look like .* not ''"),
+        ({'rows': (TURN._replace(path='q..x'),)}, "the path of turn must look .* not 'q..x'"),
+        ({'rows': (TURN._replace(unit=1),)}, 'the unit of turn must be a text, not 1'),
+        ({'rows': (TURN._replace(optional=1),)}, 'optional of turn must be True or False, not 1'),
+        ({'rows': (TURN._replace(parts=None),)}, 'must be a tuple of names, .* not None'),
+        (
+            {'rows': (TURN._replace(parts=['x', 'y', 'z', 'w']),)},
+            r"the parts of turn must be a tuple of names, or the name of a width, not \['x', 'y'",
+        ),
+        (
+            {'rows': (TURN._replace(parts=('x', 'y', 'x', 'w')),)},
+            r"the parts of turn must name everything once, not \['x'\] twice",
+        ),
+        (
+            {'rows': (TURN._replace(parts=('x', 'y', 'X Y', 'w')),)},
+            "one of the parts of turn must look like .* not 'X Y'",
+        ),
+        ({'widths': ['width']}, r"^widths must be a tuple of Width, not \['width'\]\nthe parts"),
+        ({'widths': None}, '^widths must be a tuple of Width, not None\nthe parts'),
+        (
+            {'widths': (Width('width', 4097, 'Cells.'),)},
+            'the default of width must be an integer from 0 to 4096, or None, not 4097',
+        ),
+        ({'widths': (Width('width', True, 'Cells.'),)}, 'the default of width .* not True'),
+        ({'widths': (Width('width', 4, None),)}, 'description of width must be a text, not None'),
         ({'rows': (TURN, TURN)}, "rows must name everything once, not \\['turn'\\] twice"),
         ({'rows': (TURN._replace(rule='cubic'),)}, "the rule of turn must be one of .* 'cubic'"),
         ({'rows': (TURN._replace(parts=('x', 'y')),)}, 'the parts of turn must be x, y, z and w'),
@@ -258,6 +289,20 @@ def test_an_entry_that_can_not_work_is_refused_when_it_is_written(change, proble
     with pytest.raises(ConfigError) as caught:
         MessageType(**{**GOOD, **change})
     assert re.search(problem, str(caught.value))
+    assert len(caught.value.problems) == (2 if 'widths must' in problem else 1)
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['depth', 'name', 'type', 'message', 'topic_suffix', 'about', 'rows', 'widths', 'parameters',
+     'history_ns', 'extrinsic', 'class'],
+)  # fmt: skip
+def test_a_width_is_not_called_what_every_source_has(name):
+    entry = {**GOOD, 'rows': (Row('cells', 'cells', name, 'linear', 'N'),)}
+    with pytest.raises(ConfigError) as caught:
+        MessageType(**{**entry, 'widths': (Width(name, 4, 'Cells.'),)})
+    (sentence,) = caught.value.problems
+    assert sentence.startswith(f'a width can not be called {name}: every source has that already')
 
 
 def test_a_block_of_somebody_else_may_have_parameters_of_the_same_name():

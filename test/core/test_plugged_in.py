@@ -8,11 +8,15 @@ import itertools
 import sys
 
 import pytest
-from codec_messages import made_of
+from codec_messages import header, made_of
 
+from robocache_ros.backends import make_backend
 from robocache_ros.config import Config, ConfigError, parameters_of
 from robocache_ros.config.plugged_in import GROUP, plugged_in
 from robocache_ros.decoding import decoder_of
+from robocache_ros.pipeline import Pipeline
+from robocache_ros.reasons import Reason, Rejected
+from robocache_ros.replay import replay
 from robocache_ros.schema import Schema
 
 WORKING = """
@@ -139,4 +143,83 @@ def test_two_packages_that_bring_one_type_are_both_named(install):
     install(WORKING, name=kind, distribution='boxes')
     assert problem_with(kind) == (
         f'type {kind} is brought by several packages, acme 1.2, boxes 1.2'
+    )
+
+
+DECODED = """
+import numpy as np
+from robocache_ros.config.message_types import MessageType, Row, Width
+from robocache_ros.samples import Vector
+
+def decode(message, cells):
+    values, valid = np.full(1 + cells, 5, np.float32), np.ones(2, np.bool_)
+    return {answer}
+
+LOAD = MessageType(
+    {{name!r}}, 'acme_msgs/msg/Load', 'load',
+    (Row('a', 'a', (), 'hold', '1'), Row('cells', 'cells', 'cells', 'hold', '1')),
+    (Width('cells', 2, 'Cells.'),), decode=decode,
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ('answer', 'told'),
+    [
+        ('Vector(values[:1], valid)', 'float32 [1] and bool [2]'),  # NumPy would make it three
+        ('Vector(values[:2], valid)', 'float32 [2] and bool [2]'),
+        ('Vector(np.full(4, 5, np.float32), valid)', 'float32 [4] and bool [2]'),
+        ('Vector(values.reshape(1, 3), valid)', 'float32 [1, 3] and bool [2]'),
+        ('Vector(values.astype(float), valid)', 'float64 [3] and bool [2]'),
+        ('Vector(values, valid[:1])', 'float32 [3] and bool [1]'),
+        ('Vector(values, [True, True])', 'float32 [3] and list'),
+        ('Vector(5.0, valid)', 'float and bool [2]'),
+    ],
+)
+def test_a_vector_that_its_rows_do_not_describe_costs_its_message(install, answer, told):
+    source = config_with(install(DECODED.format(answer=answer)), cells=2).source('s')
+    with pytest.raises(Rejected) as caught:
+        decoder_of(source)(None)
+    assert caught.value.reason is Reason.VECTOR_FORM
+    assert caught.value.detail == (
+        f'decode returned values and valid of {told}, and its rows are float32 [3] and bool [2]'
+    )
+
+
+def test_what_is_no_vector_costs_its_message(install):
+    source = config_with(install(DECODED.format(answer='values'))).source('s')
+    with pytest.raises(Rejected, match='decode returned a ndarray instead of a Vector') as caught:
+        decoder_of(source)(None)
+    assert caught.value.reason is Reason.VECTOR_FORM
+
+
+@pytest.mark.parametrize('value', ['np.nan', '-np.inf', '2.0**124'])
+def test_a_vector_that_fusion_can_not_use_costs_its_message(install, value):
+    answer = f'Vector(values * np.float32({value}), valid)'
+    source = config_with(install(DECODED.format(answer=answer))).source('s')
+    with pytest.raises(Rejected) as caught:
+        decoder_of(source)(None)
+    assert caught.value.reason is Reason.NONFINITE
+
+
+def test_a_vector_as_its_rows_say_is_used(install):
+    kind = install(DECODED.format(answer='Vector(values, valid)'))
+    vector = decoder_of(config_with(kind, cells=1).source('s'))(None)
+    assert vector.values.tolist() == [5, 5]
+    none = decoder_of(config_with(kind, cells=0).source('s'))
+    with pytest.raises(
+        Rejected, match=r'bool \[2\], and its rows are float32 \[1\] and bool \[1\]'
+    ):
+        none(None)  # there is no row for an array of which nothing is wanted
+
+
+def test_a_recording_of_another_message_ends_with_a_sentence(install):
+    kind = install(WORKING)
+    config = config_with(kind)
+    pipeline = Pipeline(config, make_backend('numpy'), max_backlog=None)
+    message = made_of({'sum': 6.0, 'cells': [1.0, 2.0, 3.0]}, header=header())
+    with pytest.raises(ConfigError) as caught:
+        list(replay(pipeline, [(10**9, '/s/load', message)]))
+    assert caught.value.problems == (
+        f's.type {kind} has a row for total, which acme_msgs/msg/Load does not have',
     )

@@ -258,6 +258,12 @@ def test_colours_are_rounded_and_clipped(one_cuda, r, g, b, bits):
     assert found.columns['rgb'].view('u4').tolist() == [bits]
 
 
+def test_dense_grids_refuse_packed_colours(one_cuda):
+    for channels in (('count', 'rgb'), ('count', 'rgb', 'majority_r')):
+        with pytest.raises(ValueError, match='use mean_r, mean_g and mean_b'):
+            one_cuda.voxelize_dense([as_columns(coloured(50))], spec_of(GRID, channels))
+
+
 def test_clouds_that_lack_a_colour(cuda):
     whole, grey = coloured(200), some_points(200, GRID, 5)
     half = {name: v for name, v in coloured(200, seed=6).items() if name != 'g'}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robocache_ros.backends.cuda.dense_plan import LEAST_POINTS, over
-from robocache_ros.backends.cuda.device import Clear, Launch, Memory, check
+from robocache_ros.backends.cuda.device import Clear, Launch, check
 from robocache_ros.backends.cuda.images import end_of, pixel_bytes
 from robocache_ros.backends.cuda.jobs import CANVAS, PAINT, VIEW
 from robocache_ros.backends.cuda.memory import Grown, Spans, bucket
@@ -49,11 +49,12 @@ class Painter:
         names = [name for name in names if name in painted]
         if not names:
             return None
-        painting = Painting(parcel, [cloud for cloud, _ in parts], names)
+        clouds, points = [cloud for cloud, _ in parts], parts[-1][1].stop
+        painting = Painting(parcel, clouds, names, points)
         most = self._limits.max_message_bytes
         check(painting.image_bytes, most, 'bytes of images')
         check(painting.nearest_bytes, most, 'bytes for the occlusion test')
-        painting.lay_out(self._scratch, parts[-1][1].stop)
+        painting.address = self._scratch.at_least(painting.nbytes).address
         return painting
 
     def steps(self, painting: Painting | None) -> tuple[Clear | Launch, ...]:
@@ -63,14 +64,24 @@ class Painter:
         paint = over(self._device, painting.points, 'paint.paint')
         if not painting.nearest_bytes:
             return (paint,)
-        clear = Clear(painting.nearest_at, painting.nearest_bytes)
+        clear = Clear(painting.address, painting.nearest_bytes)
         return clear, paint._replace(kernel='paint.splat'), paint
 
 
 class Painting:
-    """The fields of one call that cameras paint."""
+    """
+    The fields `names` of one call that cameras paint, of so many points.
 
-    def __init__(self, parcel: Parcel, clouds: Sequence[CloudView], names: Sequence[str]) -> None:
+    `nbytes` of scratch memory from `address` on hold the cells of the occlusion tests, which are
+    cleared at once, and then the values.
+    """
+
+    address: int
+
+    def __init__(
+        self, parcel: Parcel, clouds: Sequence[CloudView], names: Sequence[str], points: int
+    ) -> None:
+        self.points = points
         self._names = names
         views = [[v for v in cloud.views if {*v.fields} & {*names}] for cloud in clouds]
         self._views = [view for of_cloud in views for view in of_cloud]
@@ -88,17 +99,12 @@ class Painting:
         spans = Spans()
         self._nearest = [spans.add(4 * _cells(view)) for view in self._views]
         self.nearest_bytes = bucket(spans.nbytes, _LEAST_CLEAR) if spans.nbytes else 0
-        self.nearest_at = 0
-
-    def lay_out(self, scratch: Grown[Memory], points: int) -> None:
-        """Find room for the results of so many points, which the next call may overwrite."""
-        self.points, self._stride = points, bucket(points, LEAST_POINTS)
-        columns = 4 * self._stride * len(self._names)
-        self.nearest_at = scratch.at_least(self.nearest_bytes + columns).address
+        self._stride = bucket(points, LEAST_POINTS)
+        self.nbytes = self.nearest_bytes + 4 * self._stride * len(names)
 
     def columns(self, cloud: CloudView, begin: int) -> dict[str, int]:
         """Addresses of the fields that are painted of a cloud, from point `begin` of the call."""
-        first = self.nearest_at + self.nearest_bytes
+        first = self.address + self.nearest_bytes
         return {
             name: first + 4 * (number * self._stride + begin)
             for number, name in enumerate(self._names)
@@ -108,12 +114,12 @@ class Painting:
     def describe(self, base: int) -> int:
         """Write everything for a parcel that lies at `base`; returns the address of the PAINT."""
         paint_at, canvases_at, views_at = (base + offset for offset in self._at)
-        columns_at = self.nearest_at + self.nearest_bytes
+        columns_at = self.address + self.nearest_bytes
         self._paint[0] = canvases_at, views_at, columns_at, self._stride
         for row, view, nearest in zip(self._table, self._views, self._nearest, strict=True):
             _describe(row, view, self._names)
             row['pixels'] = base + self._pixels[id(view.image)]
-            row['nearest'] = self.nearest_at + nearest
+            row['nearest'] = self.address + nearest
         return paint_at
 
 
