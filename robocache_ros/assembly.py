@@ -243,7 +243,9 @@ class Assembler:
     def _prepare(self, window: Window) -> Counter[Reason]:
         """Compute the features of clouds and images that have none yet; returns the notes."""
         fills = window.source in self.config.voxel_sources()
-        notes = Counter({} if fills else window.trouble)  # else it is noted with the grid
+        notes = Counter(window.trouble)
+        if fills:  # then how it lies is noted with the grid
+            notes = +Counter({Reason.GRID_CHANGED: notes[Reason.GRID_CHANGED]})
         if isinstance(window.samples, Vector):
             return notes
         for number, snapshot in enumerate(window.samples):

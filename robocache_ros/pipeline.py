@@ -241,8 +241,9 @@ class Pipeline:
         Go on with another configuration, of which only parameters that are not read-only differ.
 
         From any thread. It takes effect between two frames in `advance`, once both outputs have
-        gone equally far, so that the halves of a frame agree. Nothing stored or waiting is lost.
-        Another call before that replaces it. Raises ConfigError, and then nothing changes.
+        gone equally far, so that the halves of a frame agree: at most `timeout_sec` later. Nothing
+        stored or waiting is lost; rows of clouds that have given their points back are not valid,
+        and their frames partial, where the grid is another one. Another call before that replaces it. Raises ConfigError, and then nothing changes.
         """
         check_change(self.config, config)
         staged = Assembler(config, self.schema.changed(config), self._backend)

@@ -246,6 +246,13 @@ class Reason(Enum):
         'output frame.',
         'Set `base_frame`, and `S.extrinsic` or /tf; or leave `output_frame` empty.',
     )
+    GRID_CHANGED = _Entry(
+        'grid_changed',
+        Scope.VALUE,
+        'A row of the feature table is of a cloud whose points had been given back when the grid '
+        'was changed, so that the row is not valid.',
+        'Normal until the table has moved on past a change of `voxels.*`.',
+    )
     # -- cameras that paint clouds ----------------------------------------------------------
     CAMERA_INFO_MISSING = _Entry(
         'camera_info_missing',

@@ -126,6 +126,8 @@ class Selector:
         found = [Found(track, int(ring.times[at]), snapshots[at]) for at in chosen]
         picks = [self._at_its_own_time(one, frame_id) for one in found]
         trouble: Counter[Reason] = Counter()
+        if len(chosen) < len(held):
+            trouble[Reason.GRID_CHANGED] = len(held) - len(chosen)
         for pick in picks:
             trouble.update({} if pick is None else pick.notes)
         lying = [k for k, pick in enumerate(picks) if pick is None or pick.cloud is not None]

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -471,3 +472,20 @@ def test_after_any_changes_frames_are_those_of_a_new_pipeline(steps):
                 assert_equal_grids(frame, expected[key])
             else:
                 assert_equal_tables(frame, expected[key], fresh, (at - 1) * 100 * MS)
+
+
+def test_rows_of_clouds_that_gave_their_points_back_make_a_frame_partial_after_a_change():
+    drive = Drive(make_pipeline(None, sources=['lidar'], features__targets=30))
+    for t_ms in range(0, 300, 50):
+        drive.push('lidar', t_ms, cloud((0.5, 0.5, 0.5)))
+        drive.advance(t_ms)
+    assert drive.frame('features', 250).complete
+    config = drive.pipeline.config
+    drive.pipeline.reconfigure(replace(config, voxels=replace(config.voxels, voxel_size=2.0)))
+    drive.push('lidar', 300, cloud((0.5, 0.5, 0.5)))
+    drive.advance(300)
+    frame = drive.frame('features', 300)
+    assert not frame.complete
+    assert frame.valid[-1].all()
+    assert not frame.valid[0].all()
+    assert drive.status().sources['lidar'].notes[Reason.GRID_CHANGED] > 0
