@@ -41,7 +41,8 @@ class ComponentContainer(BoundedLog, Node):
         super().__init__(node_name, **kwargs)
         self.autostart_failed = False  # of a component it is no reason to end
         self._ids = itertools.count(1)
-        self._loaded: dict[int, Any] = {}
+        # Full names and nodes: one that has destroyed itself can not tell its name any more.
+        self._loaded: dict[int, tuple[str, Any]] = {}
         self._default_names: dict[str, str] = {}  # by plugin, once one was loaded
         answers = (
             (services.LoadNode, 'load_node', self._load),
@@ -54,75 +55,80 @@ class ComponentContainer(BoundedLog, Node):
     def destroy_node(self) -> None:
         """Destroy the components, then the container."""
         while self._loaded:
-            _, node = self._loaded.popitem()  # the newest first: it may use older ones
-            self._destroy(node)
+            _, loaded = self._loaded.popitem()  # the newest first: it may use older ones
+            self._destroy(*loaded)
         super().destroy_node()
 
     def _load(self, request: Any, response: Any) -> Any:
         try:
-            node = self._make(request)
+            name, node = self._make(request)
         except CanNotLoad as error:
             response.success, response.error_message = False, str(error.args[0])
             self.get_logger().error('\n'.join(map(str, error.args)))
             return response
         response.success = True
         response.unique_id = next(self._ids)
-        response.full_node_name = node.get_fully_qualified_name()
-        self._loaded[response.unique_id] = node
+        response.full_node_name = name
+        self._loaded[response.unique_id] = name, node
         self.executor.add_node(node)
-        self.get_logger().info(
-            f'Loaded {request.plugin_name} as {response.full_node_name} ({response.unique_id}).'
-        )
+        self.get_logger().info(f'Loaded {request.plugin_name} as {name} ({response.unique_id}).')
         return response
 
-    def _make(self, request: Any) -> Any:
+    def _make(self, request: Any) -> tuple[str, Any]:
+        """Return the full name of a new component, and the component."""
         default = self._default_names.get(request.plugin_name, '')
         # Before it is made: one that is destroyed takes the /rosout of all of its name with it.
         self._check_new(f'{request.node_namespace.rstrip("/")}/{request.node_name or default}')
         node = make_component(request, self.context)
-        name = node.get_fully_qualified_name()
+        try:
+            name = node.get_fully_qualified_name()
+        except RuntimeError as error:  # the InvalidHandle of rclpy
+            raise CanNotLoad(
+                f'{request.plugin_name} destroyed itself while it was made'
+            ) from error
         try:
             self._check_new(name)
         except CanNotLoad:
-            self._destroy(node)
+            self._destroy(name, node)
             raise
         if not request.node_name:
-            self._default_names[request.plugin_name] = node.get_name()
+            self._default_names[request.plugin_name] = name.rpartition('/')[2]
         if any(argument.name == INTRA_PROCESS for argument in request.extra_arguments):
             self.get_logger().info(
                 f'{INTRA_PROCESS} changes nothing for {name}: rclpy has no such transport, '
                 'subscribe_frames of the preprocessor gives frames by reference.'
             )
-        return node
+        return name, node
 
     def _check_new(self, name: str) -> None:
-        if name in {each.get_fully_qualified_name() for each in (self, *self._loaded.values())}:
+        if name in {self.get_fully_qualified_name(), *self._names()}:
             raise CanNotLoad(
                 f'{name} is in this container already: unload that one, or give another '
                 'node_name or node_namespace'
             )
 
+    def _names(self) -> list[str]:
+        return [name for name, _ in self._loaded.values()]
+
     def _unload(self, request: Any, response: Any) -> Any:
-        node = self._loaded.pop(request.unique_id, None)
-        if node is None:
+        if request.unique_id not in self._loaded:
             response.error_message = f'No node found with unique_id: {request.unique_id}'
             self.get_logger().warning(response.error_message)
         else:
-            name = node.get_fully_qualified_name()
+            name, node = self._loaded.pop(request.unique_id)
             self.executor.remove_node(node)
-            response.error_message = self._destroy(node)
+            response.error_message = self._destroy(name, node)
             self.get_logger().info(f'Unloaded {name} ({request.unique_id}).')
         response.success = not response.error_message
         return response
 
     def _list(self, request: Any, response: Any) -> Any:
         response.unique_ids = list(self._loaded)
-        response.full_node_names = [n.get_fully_qualified_name() for n in self._loaded.values()]
+        response.full_node_names = self._names()
         return response
 
-    def _destroy(self, node: Any) -> str:
+    def _destroy(self, name: str, node: Any) -> str:
         """Destroy a component; return what it raised, '' if nothing."""
-        name = node.get_fully_qualified_name()
         try:
             node.destroy_node()
         except Exception as error:

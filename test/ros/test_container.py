@@ -59,6 +59,21 @@ COMPONENTS = """
             super().destroy_node()
             raise OSError('the port is gone')
 
+    class Leaver(Node):
+        def __init__(self, **kwargs):
+            super().__init__('leaver', **kwargs)
+            self.gone = False
+            self.create_timer(0.01, self._leave)
+
+        def _leave(self):
+            self.destroy_node()
+            self.gone = True
+
+    class Stillborn(Plain):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.destroy_node()
+
     class Consumer(Node):
         def __init__(self, **kwargs):
             super().__init__('consumer', **kwargs)
@@ -77,7 +92,7 @@ COMPONENTS = """
     def no_node(**kwargs):
         return 'a string'
 """
-NAMES = ('Plain', 'Broken', 'Leaving', 'Clinging', 'Consumer', 'no_node')
+NAMES = ('Plain', 'Broken', 'Leaving', 'Clinging', 'Leaver', 'Stillborn', 'Consumer', 'no_node')
 
 
 @pytest.fixture
@@ -164,7 +179,7 @@ def asked(rig, container, types):
 
 def loaded(container, answer):
     assert answer.success, answer.error_message
-    return container._loaded[answer.unique_id]
+    return container._loaded[answer.unique_id][1]
 
 
 def nodes_of(container):
@@ -228,6 +243,7 @@ def test_nodes_of_other_packages_are_loaded_as_well_side_by_side(container, aske
         ({'plugin': 'acme::Absent'}, 'Failed to import acme_components:Absent: '),
         ({'plugin': 'acme::Broken'}, 'Component constructor threw an exception: the arm is not'),
         ({'plugin': 'acme::Leaving'}, 'Component constructor threw an exception: no licence'),
+        ({'plugin': 'acme::Stillborn'}, 'acme::Stillborn destroyed itself while it was made'),
         ({'plugin': 'acme::no_node'}, "made 'a string', which is no node"),
         ({'remap_rules': ['nonsense']}, 'Component constructor threw an exception: .*nonsense'),
         ({'node_name': 'a b'}, 'Component constructor threw an exception: '),
@@ -307,6 +323,17 @@ def test_a_node_that_fails_to_be_destroyed_is_gone_and_it_is_said(container, ask
     assert answer.error_message == 'Destroying /plain raised OSError: the port is gone'
     assert asked.list() == {}
     assert asked.load('acme::Plain').success
+
+
+def test_a_component_that_destroys_itself_is_listed_and_can_be_unloaded(rig, container, asked):
+    leaver = loaded(container, asked.load('acme::Leaver'))
+    rig.wait(lambda: leaver.gone, 'the component to destroy itself')
+    assert asked.load('acme::Plain').success
+    assert not asked.load('acme::Leaver').success  # the name is taken until it is unloaded
+    assert asked.list() == {1: '/leaver', 2: '/plain'}
+    assert asked.unload(1).success
+    assert asked.list() == {2: '/plain'}
+    assert asked.load('acme::Leaver').full_node_name == '/leaver'
 
 
 def test_a_component_gets_the_frames_of_another_by_reference(rig, container, asked):
