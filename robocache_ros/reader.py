@@ -86,7 +86,7 @@ class FrameReader:
         if tensor not in ('numpy', 'torch'):
             raise ValueError(f"tensor must be one of 'numpy', 'torch', not {tensor!r}")
         self.paired = 0  # frames handed out
-        self.refused = 0  # pairs whose schema has not come
+        self.refused = 0  # pairs whose schema has not come, or that can not be read
         self._pairing = Pairing(depth)
         self._convert = to_torch() if tensor == 'torch' else None
         self._node = node
@@ -198,13 +198,9 @@ class FrameReader:
         self._schemas[schema['schema_id']] = schema
         if len(self._schemas) > _SCHEMAS_KEPT:
             del self._schemas[next(iter(self._schemas))]
-        early = list(self._early)
-        self._early.clear()
-        for pair in early:  # the first frame may have overtaken it
-            frame = self._frame(*pair)
+        for _ in range(len(self._early)):  # the first frame may have overtaken it
             self.refused -= 1
-            if frame is not None:
-                self._hand_over(frame)
+            self._take(*self._early.popleft())
 
     def _on_voxels(self, message: Any) -> None:
         self._on_half(0, message)
@@ -215,20 +211,32 @@ class FrameReader:
     def _on_half(self, stream: int, message: Any) -> None:
         try:
             stamp = stamp_ns(message.header)
-            pair = self._pair(stream, stamp, message)
-            frame = None if pair is None else self._frame(stamp, *pair)
         except Rejected as error:
-            self.refused += 1
-            self._warn(error.reason.key, f'{self._name}: {error}')
+            self._reject(error)
             return
-        if frame is not None:
-            self._hand_over(frame)
+        pair = self._pair(stream, stamp, message)
+        if pair is not None:
+            self._take(stamp, *pair)
 
     def _pair(self, stream: int, stamp: int, message: Any) -> tuple[Any, Any] | None:
         if self._schema is not None and not has_voxels(self._schema):
             return None, message
         with self._fresh:
             return self._pairing.add(stream, stamp, message)
+
+    def _take(self, stamp: int, voxels: Any, features: Any) -> None:
+        """Hand a pair over, keep it until its schema comes, or refuse it."""
+        try:
+            frame = self._frame(stamp, voxels, features)
+        except Rejected as error:
+            self._reject(error)
+            return
+        if frame is not None:
+            self._hand_over(frame)
+
+    def _reject(self, error: Rejected) -> None:
+        self.refused += 1
+        self._warn(error.reason.key, f'{self._name}: {error}')
 
     def _frame(self, stamp: int, voxels: Any, features: Any) -> PairedFrame | None:
         rows = read_features(features)

@@ -323,6 +323,23 @@ def test_a_frame_that_overtakes_its_schema_is_kept_and_one_of_the_last_schema_st
     reader.close()
 
 
+def test_an_early_frame_that_can_not_be_read_is_refused_and_the_next_one_is_not_lost(rig):
+    frames, config = [], config_of()
+    reader, schema = FrameReader(rig.own, callback=frames.append), Schema.from_config(config)
+    for t_ns in (1 * SECOND, 2 * SECOND):
+        voxels, features = voxel_frame(config, t_ns), feature_frame(schema, t_ns)
+        grid = to_cloud(voxels_table(voxels), voxels)
+        if t_ns == 1 * SECOND:
+            grid.fields = grid.fields[:1]
+        reader._on_voxels(grid)
+        reader._on_features(to_cloud(features_table(features, schema), features))
+    assert (len(frames), reader.refused) == (0, 2)
+    reader._on_schema(String(data=Source.text_of(config)))
+    assert [frame.stamp_ns for frame in frames] == [2 * SECOND]
+    assert (reader.paired, reader.refused) == (1, 1)
+    reader.close()
+
+
 def test_many_changes_a_second_lose_no_frame(rig, remote, lidar):
     node, frames = rig.active(**LIDAR), []
     reader = FrameReader(rig.own, callback=frames.append, depth=100)
