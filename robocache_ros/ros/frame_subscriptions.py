@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -20,7 +21,8 @@ from robocache_ros.schema import Schema
 
 OnFrame = Callable[[Frame, Schema], object]
 
-_CLOSING_SEC = 1.0
+# For callbacks that are at work when they are closed, all of them together.
+_CLOSING_SEC = 0.5
 _ERRORS_LOGGED = 5  # different ones; `errors` counts all of them
 
 
@@ -74,12 +76,25 @@ class FrameSubscription:
     def close(self) -> None:
         """End it, from any thread; the callback is not called again, unless it hangs."""
         self._forget(self)
+        self.end()
+        self.join(_CLOSING_SEC)
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, or its node destroyed: no more frames will come."""
+        return self._closed
+
+    def end(self) -> None:
+        """Let its thread end, without waiting for it."""
         with self._condition:
             self._closed = True
             self._waiting.clear()
             self._condition.notify()
+
+    def join(self, timeout_sec: float) -> None:
+        """Wait until its thread has ended, unless that is the one that asks."""
         if self._thread is not threading.current_thread():
-            self._thread.join(_CLOSING_SEC)
+            self._thread.join(timeout_sec)
 
     def offer(self, frame: Frame, schema: Schema) -> None:
         """Leave a frame for the callback; costs the caller microseconds."""
@@ -118,12 +133,15 @@ class FrameSubscriptions:
         self._name = name
         self._log_error = log_error
         self._all: tuple[FrameSubscription, ...] = ()  # replaced, never changed: read unlocked
+        self._closed = False
         self._lock = threading.Lock()
 
     def add(self, callback: OnFrame, depth: int) -> FrameSubscription:
-        """Begin to give frames to a callback."""
-        one = FrameSubscription(callback, depth, self._log_error, self._forget, self._name)
+        """Begin to give frames to a callback; RuntimeError once they are closed."""
         with self._lock:
+            if self._closed:
+                raise RuntimeError('the node was destroyed, no more frames will come of it')
+            one = FrameSubscription(callback, depth, self._log_error, self._forget, self._name)
             self._all = (*self._all, one)
         return one
 
@@ -136,9 +154,15 @@ class FrameSubscriptions:
             each.offer(frame, schema)
 
     def close(self) -> None:
-        """End all of them."""
-        for each in self._all:
-            each.close()
+        """End all of them, for good."""
+        with self._lock:
+            self._closed = True
+            ended, self._all = self._all, ()
+        for each in ended:
+            each.end()
+        deadline = time.monotonic() + _CLOSING_SEC
+        for each in ended:
+            each.join(max(0.0, deadline - time.monotonic()))
 
     def _forget(self, one: FrameSubscription) -> None:
         with self._lock:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from rig import SECOND, START_NS, cloud
 from sensor_msgs.msg import PointCloud2
 
 import robocache_ros.ros.outputs as outputs_module
-from robocache_ros.ros.frame_subscriptions import FrameSubscriptions, read_only
+from robocache_ros.node import PreprocessorNode
+from robocache_ros.ros.frame_subscriptions import FrameSubscription, FrameSubscriptions, read_only
 from robocache_ros.samples import FeatureFrame, VoxelFrame
 from robocache_ros.schema import Schema
 
@@ -139,6 +141,42 @@ def test_a_callback_may_close_its_own_subscription(consumers, wait_until):
 def test_without_a_place_for_one_frame_there_is_no_subscription(consumers):
     with pytest.raises(ValueError, match='depth must be at least 1, got 0'):
         consumers.add(print, 0)
+
+
+def test_consumers_that_hang_are_waited_for_together(consumers, monkeypatch):
+    hanging, joined = threading.Event(), []
+    entered = threading.Semaphore(0)
+    clock = iter(range(100))
+    monkeypatch.setattr(FrameSubscription, 'join', lambda self, sec: joined.append((self, sec)))
+
+    def hang(*_):
+        entered.release()
+        hanging.wait()
+
+    all_of_them = [consumers.add(hang, 1) for _ in range(6)]
+    consumers.offer(feature_frame(SCHEMA), SCHEMA)
+    for _ in all_of_them:
+        entered.acquire()
+    monkeypatch.setattr(
+        'robocache_ros.ros.frame_subscriptions.time',
+        SimpleNamespace(monotonic=lambda: next(clock) / 8),
+    )
+    consumers.close()
+    assert all(one.closed for one in all_of_them)
+    assert joined == list(zip(all_of_them, (0.375, 0.25, 0.125, 0.0, 0.0, 0.0), strict=True))
+    hanging.set()
+
+
+def test_of_a_destroyed_node_there_are_no_more_frames_and_no_thread_is_left(rig, context):
+    node = PreprocessorNode('ends', context=context)
+    one = node.subscribe_frames(print)
+    assert not one.closed
+    node.destroy_node()
+    assert one.closed
+    threads = threading.active_count()
+    with pytest.raises(RuntimeError, match='the node was destroyed, no more frames will come'):
+        node.subscribe_frames(print)
+    assert threading.active_count() == threads
 
 
 def test_where_nobody_listens_frames_are_not_even_wrapped(consumers, monkeypatch):
