@@ -236,7 +236,7 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
             self._made.pop_all().close()
         finally:  # rclpy remembers that there was an entity for as long as there is the node
             known = self.default_callback_group.entities
-            known -= {entity for entity in known if entity() is None}
+            known -= {entity for entity in tuple(known) if entity() is None}
 
     def _attempt(
         self,
