@@ -18,7 +18,7 @@ from robocache_ros.cloud_features import cloud_features
 from robocache_ros.codec.cloud import CloudView
 from robocache_ros.codec.compressed import Picture
 from robocache_ros.config import CloudSource, Config, ImageSource, SourceConfig
-from robocache_ros.grid import Channel, SparseVoxels, VoxelSpec
+from robocache_ros.grid import Channel, PointStats, SparseVoxels, VoxelSpec
 from robocache_ros.motion_sources import Moment
 from robocache_ros.painting import Sight, Trouble
 from robocache_ros.reasons import Reason
@@ -266,7 +266,8 @@ class Assembler:
             voxels = snapshot.voxels
             if voxels is None or snapshot.voxels_at != place_of(pick.cloud):
                 voxels = self._backend.voxelize([pick.cloud], self._count_spec)
-            return cloud_features(voxels, source.occupancy_shape)
+            vector = cloud_features(voxels, source.occupancy_shape)
+            return replace(vector, notes={**vector.notes, **_bareness(voxels.stats)})
         assert isinstance(source, ImageSource)
         assert not isinstance(snapshot.payload, CloudView)
         return self._image_features(source, snapshot.payload)
@@ -300,6 +301,15 @@ class Assembler:
                 for chosen in (aged_by, resampled.lower[0], resampled.upper[0]):
                     used.update(times[chosen].tolist())
         return tuple(sorted(used))
+
+
+def _bareness(stats: PointStats) -> dict[Reason, int]:
+    """Return why a cloud fills no voxel, of what is worth knowing by source."""
+    if not stats.points:
+        return {Reason.CLOUD_EMPTY: 1}
+    if not stats.used and stats.out_of_range:
+        return {Reason.CLOUD_OUT_OF_RANGE: 1}
+    return {}
 
 
 def _painted(pick: CloudPick) -> CloudView:

@@ -36,6 +36,12 @@ class Reason(Enum):
         'The header stamp is zero.',
         'Make the driver stamp its messages, or set `stamp: receive` for this source.',
     )
+    CLOCK_UNSET = _Entry(
+        'clock_unset',
+        Scope.SAMPLE,
+        '`use_sim_time` is set and /clock is silent, so that messages have no time of arrival.',
+        'Start the simulator, or `ros2 bag play --clock`, or set `use_sim_time: false`.',
+    )
     STAMP_INVALID = _Entry(
         'stamp_invalid',
         Scope.SAMPLE,
@@ -245,6 +251,18 @@ class Reason(Enum):
         'Clouds left out of the grid: no frames are configured, and their frame_id is not the '
         'output frame.',
         'Set `base_frame`, and `S.extrinsic` or /tf; or leave `output_frame` empty.',
+    )
+    CLOUD_EMPTY = _Entry(
+        'cloud_empty',
+        Scope.VALUE,
+        'Clouds without a single point.',
+        'Look at the driver: whether the sensor measures, is covered, or all is filtered out.',
+    )
+    CLOUD_OUT_OF_RANGE = _Entry(
+        'cloud_out_of_range',
+        Scope.VALUE,
+        'Clouds of which no point lies in `voxels.point_cloud_range`.',
+        'Check the range, the units of the cloud, and where its frame is.',
     )
     GRID_CHANGED = _Entry(
         'grid_changed',

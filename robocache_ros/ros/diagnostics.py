@@ -45,6 +45,11 @@ class Part(NamedTuple):
     patience: int = 2  # looks before the log tells a problem
 
     @property
+    def level(self) -> Level:
+        """What is shown of it."""
+        return self.verdicts[0].level
+
+    @property
     def label(self) -> str:
         """What a line in the log begins with: 'lidar: '."""
         return '' if self.name == 'node' else f'{self.name.split()[-1]}: '
@@ -62,12 +67,16 @@ class Diagnostics:
         self._news: dict[str, News] = {}
         self._budget = LineBudget(_LINES_A_MINUTE)
         self._active_since_ns: int | None = None
-        self._levels: dict[str, Level] = {}  # as they were published last
+        self._state = ''
+        self._shown: dict[str, Part] = {}  # as they were published last
+        self._better: set[str] = set()  # parts that have been better since the last tick
+        self._clock = (-1, 0)  # what the ROS clock says, and since when, monotonic
 
     def restart(self) -> None:
         """Forget all counts: the node is being configured anew."""
         self._growth.clear()
         self._news.clear()
+        self._shown.clear()
 
     def publish(self, state: str, problem: str, running: Running | None) -> None:
         """
@@ -83,15 +92,34 @@ class Diagnostics:
         parts = self._parts(state, problem, self._look(state, running), tick=True)
         for part in parts:
             self._tell(part)
-        self._send(parts)
+        self._send(self._steady(parts, tick=True))
 
     def watch(self, state: str, problem: str, running: Running | None) -> None:
-        """Publish out of turn if a level has changed; called some times a second."""
+        """Publish out of turn if a level has gone up; called some times a second."""
         glance = self._look(state, running, glance=True)
-        if _levels(self._parts(state, problem, glance)) != self._levels:
-            self._send(self._parts(state, problem, self._look(state, running)))
+        if _levels(self._steady(self._parts(state, problem, glance))) != _levels(
+            self._shown.values()
+        ):
+            parts = self._parts(state, problem, self._look(state, running))
+            self._send(self._steady(parts))
+
+    def _steady(self, parts: Sequence[Part], tick: bool = False) -> list[Part]:
+        """Let a level go down only after it has been down from one tick to the next."""
+        return [self._held(part, tick) for part in parts]
+
+    def _held(self, part: Part, tick: bool) -> Part:
+        before = self._shown.get(part.name)
+        if before is None or part.level >= before.level or (tick and part.name in self._better):
+            self._better.discard(part.name)
+            return part
+        if tick:
+            self._better.add(part.name)
+        return part._replace(verdicts=before.verdicts)
 
     def _look(self, state: str, running: Running | None, glance: bool = False) -> Look | None:
+        if state != self._state:  # what was wrong before says nothing of now
+            self._state = state
+            self._shown.clear()
         if state != 'active':
             self._active_since_ns = None
         elif self._active_since_ns is None:
@@ -119,7 +147,7 @@ class Diagnostics:
         ]
 
     def _send(self, parts: Sequence[Part]) -> None:
-        self._levels = _levels(parts)
+        self._shown = {part.name: part for part in parts}
         array = DiagnosticArray()
         array.header.stamp = self._node.get_clock().now().to_msg()
         array.status = [self._status(part) for part in parts]
@@ -147,11 +175,16 @@ class Diagnostics:
     def _judge_clock(self, look: Look) -> Verdict | None:
         reference = look.reference
         delivers = look.status.sources[reference].state == 'ok'
-        simulated = self._node.get_parameter('use_sim_time').value
+        simulated = bool(self._node.get_parameter('use_sim_time').value)
+        clock_ns = int(self._node.get_clock().now().nanoseconds)
+        if clock_ns != self._clock[0]:
+            self._clock = (clock_ns, look.now_ns)
+        arrives = any(source.state == 'ok' for source in look.status.sources.values())
         return judge_clock(
-            bool(simulated) and self._node.get_clock().now().nanoseconds == 0,
+            simulated and clock_ns == 0,
             reference,
             look.behind_sec(reference) if delivers else 0.0,
+            (look.now_ns - self._clock[1]) * 1e-9 if simulated and arrives else 0.0,
         )
 
     def _source(self, look: Look, each: Input, tick: bool) -> Part:
@@ -215,7 +248,7 @@ class Diagnostics:
             **{f'unseen.{name}': count for name, count in output.unseen.items()},
         }
         growth = self._grow(f'output {name}', look, counts | totals, tick)
-        facts = look.output(stats.messages, growth, away, told)
+        facts = look.output(name, stats.messages, growth, away, told)
         verdicts = [_INACTIVE] if self._active_since_ns is None else judge_output(facts)
         values = {
             'rate_hz': f'{facts.rate_hz:.2f}',
@@ -263,8 +296,8 @@ class Diagnostics:
             logger.info(sentence)
 
 
-def _levels(parts: Sequence[Part]) -> dict[str, Level]:
-    return {part.name: part.verdicts[0].level for part in parts}
+def _levels(parts: Collection[Part]) -> dict[str, Level]:
+    return {part.name: part.level for part in parts}
 
 
 def _about_source(look: Look, each: Input, facts: SourceFacts) -> dict[str, object]:
@@ -276,6 +309,7 @@ def _about_source(look: Look, each: Input, facts: SourceFacts) -> dict[str, obje
         'state': source.state,
         'publishers': each.publishers,
         'qos': each.qos,
+        **({'incompatible': each.incompatible} if each.incompatible else {}),
         'rate_hz': f'{facts.rate_hz:.2f}',
         'latency_ms': f'{facts.latency_ms:.1f}',
         **look.beats[facts.name].values(),

@@ -106,7 +106,8 @@ class Look:
 
         By the message of each that took the least time to get here; None where nobody can tell.
         """
-        lags = [self.beats[one].least_lag_ns for one in (self.reference, name)]
+        beats = [self.beats.get(one) for one in (self.reference, name)]
+        lags = [None if beat is None else beat.least_lag_ns for beat in beats]
         if lags[0] is None or lags[1] is None:
             return None
         return (lags[0] - lags[1]) * 1e-6
@@ -148,6 +149,7 @@ class Look:
             deskews=config.deskew.active,
             placement=Placement.of(self.running.pipeline, name, self.status),
             camera=CameraFacts.of(each.source, self.running.inputs.cameras.get(name), self.status),
+            sole=[one.name for one in config.voxel_sources()] == [name],
         )
 
     def transforms(self, transforms: Transforms, growth: Growth) -> TransformFacts:
@@ -165,6 +167,7 @@ class Look:
 
     def output(
         self,
+        name: str,
         messages: int,
         growth: Growth,
         troubled: Collection[str],
@@ -174,6 +177,7 @@ class Look:
         Return what is known about one output.
 
         Args:
+            name: of it.
             messages: sent since the node was configured.
             growth: of its counts.
             troubled: sources that have a problem of their own.
@@ -184,9 +188,13 @@ class Look:
         # Of a source that has just appeared it is not known yet whether it delivers.
         away = tuple(s for s in sources if sources[s].state != 'ok' and told[s][0].level)
         config = self.running.config
+        problems = {s: told[s][0].sentence for s in sources if told[s][0].level}
+        cause = problems.get(config.trigger, '')
+        if not cause and away:
+            cause = f'{away[0]}: {problems[away[0]]}'
         return OutputFacts(
             starved=starved(config.trigger, away, len(sources)),
-            cause=told[config.trigger][0].sentence if config.trigger in told else '',
+            cause=cause,
             absent=tuple(source for source in lacked if source in troubled),
             short=[self._short(s, recent) for s in lacked if s not in troubled],
             reference=self.reference,
@@ -196,11 +204,13 @@ class Look:
             window_sec=growth.window_sec,
             recent=recent,
             painting=_painting(config),
+            told=problems,
+            clouds=tuple(s.name for s in config.voxel_sources()) if name == 'voxels' else (),
         )
 
     def _short(self, name: str, recent: Mapping[str, int]) -> Short:
         source, reference = self.status.sources[name], self.status.sources[self.reference]
-        config = self.running.config
+        config, offset_ms = self.running.config, self.clock_offset_ms(name)
         return Short(
             source=name,
             late=recent[f'late.{name}'],
@@ -209,6 +219,7 @@ class Look:
             delay_sec=max(0, (source.longest_lag_ns or 0) - (reference.lag_ns or 0)) * 1e-9,
             max_gap_sec=config.source(name).max_gap_sec,
             moves=name in (config.deskew.imu, config.deskew.odometry),
+            behind_sec=0.0 if offset_ms is None else -offset_ms * 1e-3,
         )
 
 

@@ -27,6 +27,7 @@ class Short(NamedTuple):
     delay_sec: float  # by how much it arrives later than data of the reference of the same time
     max_gap_sec: float
     moves: bool = False  # whether `deskew` needs it
+    behind_sec: float = 0.0  # its clock, by the quickest message of each, or its transport
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class OutputFacts:
     window_sec: float
     recent: Mapping[str, int]
     painting: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # camera -> its fields
+    told: Mapping[str, str] = field(default_factory=dict)  # source -> its problem, a sentence
+    clouds: tuple[str, ...] = ()  # sources of a grid, none of other outputs
 
 
 def judge_output(facts: OutputFacts) -> list[Verdict]:
@@ -55,6 +58,8 @@ def judge_output(facts: OutputFacts) -> list[Verdict]:
     found = _dropping(facts)
     if recent['messages'] and recent['points'] and not recent['points_used']:
         found.append(_judge_empty(recent))
+    if recent['messages'] and facts.clouds and not recent['points']:
+        found.append(_judge_pointless(facts))
     found += _unpainted(facts)
     return found or [_judge_partial(facts)]
 
@@ -75,8 +80,26 @@ def _dropping(facts: OutputFacts) -> list[Verdict]:
 def _because(reason: Reason, facts: OutputFacts) -> str:
     if reason in _FOR_A_SOURCE and facts.short:
         return f'{_blame(facts)} {reason.fix}'
-    away = f' Away: {", ".join(facts.absent)}.' if facts.absent else ''
-    return f'{reason.what}{away} {reason.fix}'
+    absent = facts.absent
+    if reason is Reason.FRAME_NO_CLOUD:  # sources are not counted one by one
+        absent = tuple(source for source in facts.clouds if source in facts.told)
+    if not absent:
+        return f'{reason.what} {reason.fix}'
+    return f'{reason.what} Away: {", ".join(absent)}. {_first(absent, facts)}{reason.fix}'
+
+
+def _first(sources: Sequence[str], facts: OutputFacts) -> str:
+    """Repeat what is wrong with the first of these sources that has a problem."""
+    found = (f'{source}: {facts.told[source]} ' for source in sources if source in facts.told)
+    return next(found, '')
+
+
+def _judge_pointless(facts: OutputFacts) -> Verdict:
+    """Say whose clouds have no points at all."""
+    reason = Reason.CLOUD_EMPTY
+    why = _first(facts.clouds, facts).rstrip() or reason.fix
+    sentence = f'All voxel grids are empty: no cloud in them has a point. {why}'
+    return Verdict(Level.WARN, sentence, reason.key)
 
 
 def _judge_empty(recent: Mapping[str, int]) -> Verdict:
@@ -137,6 +160,12 @@ def _blame(facts: OutputFacts) -> str:
 
 def _why_short(short: Short, facts: OutputFacts) -> str:
     name = short.source
+    if short.late and short.behind_sec > facts.timeout_sec:
+        return (
+            f'every message of {name} comes over {seconds(short.behind_sec)} later than those of '
+            f'{facts.reference} of the same time, and timeout_sec is {facts.timeout_sec:g}: its '
+            f'clock may be behind. Synchronise the clocks, or set {name}.time_offset_sec.'
+        )
     if short.late:
         needed = seconds(short.delay_sec + short.period_sec)
         late = (

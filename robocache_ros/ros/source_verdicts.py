@@ -22,14 +22,19 @@ _FRAME_MISMATCH = f'note.{Reason.FRAME_MISMATCH.key}'
 _FIELD_MISSING = f'note.{Reason.FIELD_MISSING.key}'
 _OF_POINT_TIMES = (Reason.POINT_TIME_MISSING, Reason.POINT_TIME_DOUBT)
 _MOTION_UNPLACED = 'motion_unplaced'
+_INCOMPATIBLE = 'incompatible'
+# Why no cloud of a source ever gets into the grid, once it is so with most of them.
+_NOWHERE = (Reason.TRANSFORM_UNKNOWN, Reason.TRANSFORM_LOOP, Reason.FRAME_MISMATCH)
+_BARE = (Reason.CLOUD_EMPTY, Reason.CLOUD_OUT_OF_RANGE)
 _BEGINNING = 5  # clouds that may have begun before what tells the motion was heard
 # Kinds of problems of a source whose samples are used all the same.
 USED_ANYWAY = {
     'deskew_wrong',
     _MOTION_UNPLACED,
+    _INCOMPATIBLE,
     ENCODER,
     'camera_info',
-    *(reason.key for reason in (Reason.FIELD_MISSING, *SMEARED, *PAINTLESS)),
+    *(reason.key for reason in (Reason.FIELD_MISSING, *_BARE, *SMEARED, *PAINTLESS)),
 }
 
 
@@ -67,6 +72,7 @@ class SourceFacts:
     deskews: bool  # whether clouds are to be corrected for motion
     placement: Placement
     camera: CameraFacts | None = None  # of images
+    sole: bool = False  # no grid without it: no other source is in it
 
 
 def judge_source(facts: SourceFacts) -> list[Verdict]:
@@ -83,7 +89,9 @@ def judge_source(facts: SourceFacts) -> list[Verdict]:
             _smeared,
             _disagreeing,
             _unpainted,
+            _bare,
             _losing,
+            _refusing,
         )
         for verdict in rule(facts)
     ]
@@ -177,11 +185,22 @@ def _dropping(facts: SourceFacts) -> Iterator[Verdict]:
         )
 
 
+def _mostly(reason: Reason, facts: SourceFacts) -> bool:
+    """Whether most messages have it: not only those before something was known."""
+    return 2 * facts.recent[f'note.{reason.key}'] > facts.recent['received']
+
+
+def _severity(reason: Reason, facts: SourceFacts) -> Level:
+    """How bad it is that clouds are left out of the grid."""
+    ends_all = facts.sole and reason in _NOWHERE and _mostly(reason, facts)
+    return Level.ERROR if ends_all else Level.WARN
+
+
 def _unused(facts: SourceFacts) -> Iterator[Verdict]:
     """Say why clouds that arrive well are left out of the grid, or out of a channel of it."""
     if facts.recent[_FRAME_MISMATCH] and facts.frame_id != facts.output_frame:
         yield Verdict(
-            Level.WARN,
+            _severity(Reason.FRAME_MISMATCH, facts),
             f"Its frame_id is '{facts.frame_id}', the output frame is '{facts.output_frame}': its "
             'clouds are left out of the grid. Publish them in that frame, or set output_frame, '
             f'or take {facts.name} out of voxels.sources.',
@@ -211,7 +230,7 @@ def _unplaced(facts: SourceFacts) -> Iterator[Verdict]:
                     'leave output_frame empty.'
                 )
             yield Verdict(
-                Level.WARN,
+                _severity(reason, facts),
                 f'{amount(count, "cloud")} of the last {facts.window_sec:.0f} s left out of the '
                 f'grid ({reason.key}). As of now: {chain}. {fix}',
                 reason.key,
@@ -285,6 +304,36 @@ def _unpainted(facts: SourceFacts) -> Iterator[Verdict]:
     if facts.camera is not None:
         about, place = facts.camera, facts.placement
         yield from judge_camera(facts.name, about, place, facts.recent, facts.window_sec)
+
+
+def _bare(facts: SourceFacts) -> Iterator[Verdict]:
+    """Say why clouds add nothing to the grid, also where those of another source do."""
+    for reason, what in zip(
+        _BARE,
+        (
+            'Its clouds have no points',
+            f'No point of {facts.name} lies in voxels.point_cloud_range',
+        ),
+        strict=True,
+    ):
+        if _mostly(reason, facts):
+            count = facts.recent[f'note.{reason.key}']
+            yield Verdict(
+                Level.WARN,
+                f'{what}, in {amount(count, "cloud")} of the last {facts.window_sec:.0f} s. '
+                f'{reason.fix}',
+                reason.key,
+            )
+
+
+def _refusing(facts: SourceFacts) -> Iterator[Verdict]:
+    """Name a publisher that is not heard while another one is."""
+    delivers = facts.received and facts.state != 'silent'
+    if facts.incompatible and facts.publishers > 1 and delivers:
+        sentence = (
+            f'Only some of its {facts.publishers} publishers are heard: {facts.incompatible}'
+        )
+        yield Verdict(Level.WARN, sentence, _INCOMPATIBLE)
 
 
 def _losing(facts: SourceFacts) -> Iterator[Verdict]:

@@ -15,6 +15,7 @@ _REASONS = {reason.key: reason for reason in Reason}
 _DROPPED = 'dropped.'
 # Stamps and ROS clock of a live robot differ by milliseconds; those of a bag by days.
 _SAME_CLOCK_SEC = 5.0
+_STILL_SEC = 2.0  # a simulation that is paused has sources that pause, too
 
 
 class Level(IntEnum):
@@ -110,7 +111,9 @@ def judge_backend(backend: BackendStatus) -> Verdict | None:
     return Verdict(Level.WARN, sentence)  # of no kind: the backend has logged it by itself
 
 
-def judge_clock(no_clock: bool, reference: str, behind_sec: float) -> Verdict | None:
+def judge_clock(
+    no_clock: bool, reference: str, behind_sec: float, still_sec: float = 0.0
+) -> Verdict | None:
     """
     Return what is wrong with the ROS clock of an active node, if something is.
 
@@ -118,6 +121,7 @@ def judge_clock(no_clock: bool, reference: str, behind_sec: float) -> Verdict | 
         no_clock: the node takes its time from /clock, and /clock has not said anything.
         reference: the source whose stamps become those of the outputs.
         behind_sec: by how much they are behind the ROS clock when they arrive.
+        still_sec: for how long /clock has said the same while sources deliver.
     """
     if no_clock:
         return Verdict(
@@ -125,6 +129,14 @@ def judge_clock(no_clock: bool, reference: str, behind_sec: float) -> Verdict | 
             'use_sim_time is true, but nothing arrives on /clock: start the simulator, or '
             '`ros2 bag play --clock`, or set use_sim_time: false.',
             'no clock',
+        )
+    if still_sec > _STILL_SEC:
+        return Verdict(
+            Level.WARN,
+            f'/clock has stood still for {seconds(still_sec)}, and messages of sources still '
+            'arrive: see what publishes /clock (a bag needs --clock, and has to play as they do), '
+            'or set use_sim_time: false for a robot that is not simulated.',
+            'clock stands',
         )
     if abs(behind_sec) <= _SAME_CLOCK_SEC:
         return None

@@ -26,6 +26,10 @@ _MAX_RATE_HZ = {'pointcloud2': 120, 'laser_scan': 120, 'image': 240, 'compressed
 _MAX_RATE_OF_OTHERS_HZ = 2000
 _PERIODS_KEPT = 32
 _SILENT_PERIODS = 3
+# From when on a source is called silent, which is no reason not to wait for it: see `is_missed`.
+_MISSED_STEPS = 5
+_MISSED_LEAST_NS = 1_000_000_000
+_MISSED_MOST_NS = 10_000_000_000
 _LAG_SECONDS = 6
 _SECOND_NS = 1_000_000_000
 
@@ -127,6 +131,7 @@ class Track:
         self._patience_ns = patience_ns
         self._arrivals: deque[tuple[int, int]] = deque(maxlen=_PERIODS_KEPT + 1)
         self._period_ns: int | None = None
+        self._steps: deque[int] = deque(maxlen=_PERIODS_KEPT)  # between arrivals, outages as well
         # Second of arrival -> longest lag in it: of a fast source, _arrivals hold no second.
         self._lags: deque[tuple[int, int]] = deque(maxlen=_LAG_SECONDS)
 
@@ -161,6 +166,8 @@ class Track:
         if reason is not None:
             self.rejected[reason] += 1
             return False
+        if self.last_arrival_ns is not None:
+            self._steps.append(sample.arrival_ns - self.last_arrival_ns)
         self.last_arrival_ns = sample.arrival_ns
         self._arrivals.append((sample.arrival_ns, sample.t_ns))
         self._note_lag(sample.arrival_ns // _SECOND_NS, sample.arrival_ns - sample.t_ns)
@@ -204,6 +211,19 @@ class Track:
         silent_from_ns = self.silent_from_ns()
         return silent_from_ns is not None and now_ns >= silent_from_ns
 
+    def is_missed(self, now_ns: int) -> bool:
+        """
+        Whether the silence is long enough to tell somebody.
+
+        Frames stop waiting for a source sooner, which costs nothing where it sends in bursts; to
+        tell it at each pause would cost the reader's attention. After an outage, the longest step
+        of late, it takes ten seconds at most.
+        """
+        if self.last_arrival_ns is None or not self.is_silent(now_ns):
+            return False
+        rhythm_ns = min(_MISSED_STEPS * max(self._steps, default=0), _MISSED_MOST_NS)
+        return now_ns - self.last_arrival_ns >= max(rhythm_ns, _MISSED_LEAST_NS)
+
     def flush(self, reason: Reason) -> None:
         """Empty the ring buffer and forget the rhythm: a new epoch begins."""
         self.ring.flush(reason)
@@ -221,7 +241,7 @@ class Track:
             state = 'unheard'
         elif self.epoch != epoch:
             state = 'other_epoch'
-        elif self.is_silent(now_ns):
+        elif self.is_missed(now_ns):
             state = 'silent'
         return SourceStatus(
             received=self.received,

@@ -116,8 +116,18 @@ def test_incompatible_qos_is_told_at_once_and_in_its_own_words():
     assert verdict[:2] == (Level.WARN, sentence)
 
 
-def test_incompatible_qos_of_one_publisher_is_no_problem_while_another_delivers():
-    assert judged(HEALTHY, incompatible='A publisher ...').level == Level.OK
+def test_a_publisher_that_is_refused_beside_one_that_delivers_is_told_after_all_else():
+    refused = '/rear publishes it as best_effort, but ...'
+    verdict = judged(HEALTHY, publishers=2, incompatible=refused)
+    assert verdict == (
+        Level.WARN,
+        f'Only some of its 2 publishers are heard: {refused}',
+        'incompatible',
+    )
+    assert verdict.kind in source_verdicts.USED_ANYWAY
+    lost = Counter(received=50, lost_transport=1)
+    assert judged(HEALTHY, publishers=2, incompatible=refused, recent=lost).kind != verdict.kind
+    assert judged(HEALTHY, publishers=1, incompatible=refused).level == Level.OK  # it has gone
 
 
 def test_a_source_that_fell_silent_tells_for_how_long():
@@ -230,6 +240,38 @@ def test_clouds_that_began_before_the_motion_was_heard_are_no_problem(received, 
     recent = Counter({'received': 30, 'note.motion_gap': count})
     kind = judged(HEALTHY, received=received, recent=recent).kind
     assert (kind == 'motion_gap') == told
+
+
+@pytest.mark.parametrize(
+    ('reason', 'sentence'),
+    [
+        (Reason.CLOUD_EMPTY, 'Its clouds have no points, in 40 clouds of the last 5 s. '),
+        (
+            Reason.CLOUD_OUT_OF_RANGE,
+            'No point of rear lies in voxels.point_cloud_range, in 40 clouds of the last 5 s. ',
+        ),
+    ],
+    ids=['empty', 'out_of_range'],
+)
+def test_clouds_that_fill_no_voxel_are_told_at_their_source(reason, sentence):
+    recent = Counter({'received': 50, f'note.{reason.key}': 40})
+    verdict = judged(HEALTHY, name='rear', recent=recent)
+    assert verdict == (Level.WARN, sentence + reason.fix, reason.key)
+    assert verdict.kind in source_verdicts.USED_ANYWAY
+    some = Counter({'received': 50, f'note.{reason.key}': 20})
+    assert judged(HEALTHY, recent=some).level == Level.OK
+
+
+def test_the_only_cloud_of_the_grid_that_has_no_place_in_it_is_an_error():
+    elsewhere = Counter({'received': 50, 'note.frame_mismatch': 50})
+    verdict = judged(HEALTHY, sole=True, recent=elsewhere, output_frame='map')
+    assert verdict.level == Level.ERROR
+    recent = Counter({'received': 50, 'note.transform_unknown': 50})
+    assert judged(HEALTHY, sole=True, recent=recent).level == Level.ERROR
+    begun = Counter({'received': 50, 'note.transform_unknown': 5})
+    assert judged(HEALTHY, sole=True, recent=begun).level == Level.WARN
+    late = Counter({'received': 50, 'note.transform_late': 50})
+    assert judged(HEALTHY, sole=True, recent=late).level == Level.WARN
 
 
 CHAIN = "nothing is known of the frame 'velodyne'; frames known: 'base_link', 'odom'"
@@ -417,6 +459,21 @@ def test_grids_without_any_point_in_range_are_told():
     assert judge_output(replace(FLOWING, recent=recent + Counter(points_used=1))).level == 0
 
 
+def test_grids_of_clouds_without_points_name_the_source_and_the_fix():
+    facts = replace(FLOWING, clouds=('front', 'rear'))
+    verdict = judge_output(facts)
+    assert (verdict.level, verdict.kind) == (Level.WARN, 'cloud_empty')
+    assert verdict.sentence == (
+        'All voxel grids are empty: no cloud in them has a point. ' + Reason.CLOUD_EMPTY.fix
+    )
+    told = {'imu': 'Silent.', 'rear': 'Its clouds have no points.'}
+    assert judge_output(replace(facts, told=told)).sentence.endswith(
+        ' a point. rear: Its clouds have no points.'
+    )
+    recent = Counter(messages=50, points=1, points_used=1)
+    assert judge_output(replace(facts, recent=recent)).level == Level.OK
+
+
 def test_clouds_of_nothing_but_nan_are_not_called_out_of_range():
     recent = Counter({'messages': 50, 'points': 500, 'note.point_nonfinite': 500})
     verdict = judge_output(replace(FLOWING, recent=recent))
@@ -481,6 +538,34 @@ def test_frames_that_timed_out_name_the_source_they_waited_for():
     assert f'{Reason.FRAME_TIMEOUT.what} Away: imu. ' in verdict.sentence
 
 
+def test_frames_not_sent_repeat_what_is_wrong_with_the_first_source_that_is_away():
+    facts = replace(FLOWING, told={'imu': 'No publisher of it.', 'rear': 'Its frame is lost.'})
+    reason = Reason.FRAME_REQUIRED
+    recent = Counter({'dropped.frame_required': 50})
+    verdict = judge_output(replace(facts, recent=recent, absent=('imu',)))
+    assert verdict.sentence == (
+        f'50 frames of the last 5 s not sent (frame_required): {reason.what} Away: imu. '
+        f'imu: No publisher of it. {reason.fix}'
+    )
+    recent = Counter({'dropped.frame_no_cloud': 50})
+    verdict = judge_output(replace(facts, recent=recent, clouds=('front', 'rear')))
+    assert ' Away: rear. rear: Its frame is lost. ' in verdict.sentence
+
+
+def test_a_source_that_is_late_by_its_clock_alone_is_told_to_set_it():
+    recent = Counter(messages=50, partial=48)
+    late = LATE._replace(behind_sec=0.5)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[late]))
+    assert verdict.sentence == (
+        '10.0 Hz, 48 of 50 frames partial: every message of imu comes over 500 ms later than '
+        'those of lidar of the same time, and timeout_sec is 0.1: its clock may be behind. '
+        'Synchronise the clocks, or set imu.time_offset_sec.'
+    )
+    within = LATE._replace(behind_sec=0.05)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[within]))
+    assert 'find out what delays imu' in verdict.sentence
+
+
 def test_an_output_waits_for_its_first_frame_in_peace():
     verdict = judge_output(replace(FLOWING, messages=0, recent=Counter()))
     assert verdict == (Level.OK, 'Waiting for the first frame.', '')
@@ -522,6 +607,13 @@ def test_stamps_of_another_time_than_the_clocks_are_told_with_offset_and_directi
     assert '--clock' in behind.sentence
     assert ' 7.5 s ahead of the ROS clock' in judge_clock(False, 'lidar', -7.5).sentence
     assert judge_clock(False, 'lidar', 0.3) is None
+
+
+def test_a_clock_that_stands_still_while_sources_deliver_is_told_for_how_long():
+    verdict = judge_clock(False, 'lidar', behind_sec=-6.5, still_sec=6.5)
+    assert (verdict.level, verdict.kind) == (Level.WARN, 'clock stands')
+    assert verdict.sentence.startswith('/clock has stood still for 6.5 s, and messages of ')
+    assert judge_clock(False, 'lidar', behind_sec=-1.9, still_sec=1.9) is None
 
 
 def test_every_reason_has_a_key_that_the_rules_understand():
