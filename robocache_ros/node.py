@@ -15,7 +15,7 @@ from typing import Any
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
+from rclpy.exceptions import ParameterException, ParameterNotDeclaredException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -33,8 +33,10 @@ from robocache_ros.ros.log import BoundedLog
 from robocache_ros.ros.outputs import Outputs
 from robocache_ros.ros.params import (
     LiveParameters,
+    answer_in_any_order,
     declare_parameters,
     read_config,
+    set_in_any_order,
     sort_out_fixed,
 )
 from robocache_ros.ros.process import run
@@ -73,6 +75,7 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         self._parameters_set = LiveParameters(self, self._reconfigure)
         self._diagnostics = Diagnostics(self)
         answer_impossible(self)
+        answer_in_any_order(self)
         # Steady, so that a paused simulation stops neither the start nor the diagnostics.
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(_DIAGNOSTICS_PERIOD_SEC, self._diagnose, clock=clock)
@@ -131,19 +134,22 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         return self._consumers.add(callback, depth)
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
-        """As in rclpy; see `set_parameters_atomically`."""
-        return [self.set_parameters_atomically([each]) for each in parameter_list]
+        """As in rclpy, but in any order in which they are right; raises nothing."""
+        return set_in_any_order(self.set_parameters_atomically, parameter_list)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         """
-        As in rclpy, but a refusal names all that is wrong, and why.
+        As in rclpy, but a refusal names all that is wrong, and why, also a name there is not.
 
         A read-only parameter may be set to what it is: a file of all can be loaded.
         """
         changes, refusal = sort_out_fixed(self, parameter_list)
         if refusal is not None or not changes:
             return refusal or SetParametersResult(successful=True)
-        result = super().set_parameters_atomically(changes)
+        try:
+            result = super().set_parameters_atomically(changes)
+        except ParameterNotDeclaredException:
+            return self._parameters_set.unknown(changes)
         if not result.successful:  # rclpy stops at the first value out of its range
             result.reason = self._parameters_set.problems(changes) or result.reason
         return result
@@ -193,16 +199,12 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         running, outputs = self._running, self._outputs
         if running is None or outputs is None:
             return  # configuring will read them
-        try:
-            outputs.prepare(config)
+        with outputs.prepared(config):
             running.pipeline.reconfigure(config)
-        except Exception:
-            outputs.adapt()
-            raise
         if running.worker.alive:
             running.worker.wake()
         else:
-            running.pipeline.apply_change()
+            running.pipeline.apply_change(at_once=True)
 
     def _on_change(self) -> None:
         """Tell what the next frames will mean; called in the thread that makes them."""
@@ -221,6 +223,8 @@ class PreprocessorNode(BoundedLog, LifecycleNode):
         assert self._running is not None
         try:
             self._stop(self._running)
+            if not self._running.worker.alive:  # what waits for the next frame would wait for long
+                self._running.pipeline.apply_change(at_once=True)
         finally:  # not before: the frame in hand is still sent
             super().on_deactivate(state)
 

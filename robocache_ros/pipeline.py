@@ -243,16 +243,23 @@ class Pipeline:
         From any thread. It takes effect between two frames in `advance`, once both outputs have
         gone equally far, so that the halves of a frame agree: at most `timeout_sec` later. Nothing
         stored or waiting is lost; rows of clouds that have given their points back are not valid,
-        and their frames partial, where the grid is another one. Another call before that replaces it. Raises ConfigError, and then nothing changes.
+        and their frames partial, where the grid is another one. Another call before that replaces
+        it. Raises ConfigError, and then nothing changes.
         """
         check_change(self.config, config)
         staged = Assembler(config, self.schema.changed(config), self._backend)
         with self._lock:
             self._staged = staged
 
-    def apply_change(self) -> bool:
-        """Let `reconfigure` take effect now, if it can; for where nobody is in `advance`."""
+    def apply_change(self, at_once: bool = False) -> bool:
+        """
+        Let `reconfigure` take effect now, if it can; for where nobody is in `advance`.
+
+        With `at_once` it can: half a frame that is yet to be made is given up.
+        """
         with self._lock:
+            if at_once and self._staged is not None:
+                self._give_up_halves()
             changed = self._change()
         if changed:
             self._on_change()
@@ -323,6 +330,11 @@ class Pipeline:
             return self._aligners
         gone = [aligner.last_ns for aligner in self._aligners if aligner.last_ns is not None]
         return [aligner for aligner in self._aligners if gone and aligner.head_ns() <= max(gone)]
+
+    def _give_up_halves(self) -> None:
+        gone = [aligner.last_ns for aligner in self._aligners if aligner.last_ns is not None]
+        for aligner in self._due_aligners():
+            aligner.give_up_until(max(gone))
 
     def _change(self) -> bool:
         """Put what is staged into effect, unless half a frame is yet to be made."""

@@ -494,6 +494,12 @@ class Reason(Enum):
         'Frames whose computation raised an error; the log has its text.',
         'Report it: this is a bug of the package.',
     )
+    FRAME_CHANGED = _Entry(
+        'frame_changed',
+        Scope.FRAME,
+        'Frames of which half had gone out when a parameter of the stopped node changed.',
+        'Normal: the other half would be of the parameters from before.',
+    )
     FRAME_EPOCH = _Entry(
         'frame_epoch',
         Scope.FRAME,

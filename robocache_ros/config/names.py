@@ -54,6 +54,26 @@ def judge_names(
     return (*_idle_notice(list(idle), types), *_foreign_notice(foreign))
 
 
+def why_unknown(
+    name: str, flat: Mapping[str, Any], known: Collection[str], types: Mapping[str, str]
+) -> str:
+    """
+    Say why a running node has no parameter `name`, and which one is meant, if one is near.
+
+    :param flat: what the node was given.
+    :param known: the names there are, given the sources.
+    :param types: the type of every source in use.
+    """
+    names = _Names(flat, known, types)
+    block, _, key = name.partition('.')
+    if names.has(name, block, key):
+        return f'{name} was not given at the start, and can not be added: start the node anew'
+    if key and names.is_idle(block):
+        return f'{name} is not in use, because {block} is not among sources {listed(list(types))}'
+    error = names.meant_in_block(block, key) if key else names.meant_alone(name)
+    return f'unknown parameter {name}' + (f': {error}' if error else ', and none is near')
+
+
 @dataclass(frozen=True)
 class _Names:
     flat: Mapping[str, Any]

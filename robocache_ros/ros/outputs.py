@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ class Outputs:
         self._schema = schema
         self._made_by = made_by
         self._backend = backend
+        self._coming = config  # of frames to come; that of the schema until it has taken effect
         self._lock = threading.Lock()  # while a frame is sent, nothing of this changes
         self._optional: dict[str, Any] = {}
         with ExitStack() as made:
@@ -74,7 +75,7 @@ class Outputs:
             self._features = self._lasting(made, PointCloud2, 'features')
             self._latest = self._lasting(made, Float32MultiArray, 'features/latest')
             made.callback(self._destroy_optional)
-            self.prepare(config)
+            self._make(config)
             # A plain one: what the outputs will look like is known before the first activation.
             self._about = node.create_publisher(
                 String, '~/schema', schema_qos(), event_callbacks=NO_PUBLISHER_EVENTS
@@ -110,12 +111,23 @@ class Outputs:
                 self._backend = backend
                 self._tell_schema()
 
-    def prepare(self, config: Config) -> None:
+    @contextmanager
+    def prepared(self, config: Config) -> Iterator[None]:
         """
         Make the publishers that are not there yet and that a configuration will ask for.
 
-        Raises what rclpy raises; `adapt` then destroys those that were made.
+        Where rclpy raises, or whoever then says that the configuration comes, they go again.
         """
+        before, self._coming = self._coming, config
+        try:
+            self._make(config)
+            yield
+        except Exception:
+            self._coming = before
+            self.adapt()
+            raise
+
+    def _make(self, config: Config) -> None:
         for name, message_type in optional_types(config).items():
             if name not in self._optional:
                 made = self._publisher(message_type, name)
@@ -132,15 +144,21 @@ class Outputs:
         self._changed.trigger()
 
     def adapt(self) -> None:
-        """Destroy the publishers that are of no use any more, and make those that are missing."""
-        config = self._schema.config
-        wanted = optional_types(config)
+        """
+        Destroy the publishers that are of no use any more, and make those that are missing.
+
+        Frames of now may need them, or frames to come: a change of now may be followed by another
+        that waits to take effect.
+        """
+        configs = self._schema.config, self._coming
+        useful = {item for config in configs for item in optional_types(config).items()}
         with self._lock:
-            idle = [n for n, one in self._optional.items() if one.msg_type is not wanted.get(n)]
+            idle = [n for n, one in self._optional.items() if (n, one.msg_type) not in useful]
             gone = [self._optional.pop(name) for name in idle]
         for publisher in gone:
             self._node.destroy_lifecycle_publisher(publisher)
-        self.prepare(config)
+        for config in configs:
+            self._make(config)
 
     def _on_changed(self) -> None:
         try:

@@ -20,6 +20,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
+from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
@@ -32,6 +33,7 @@ from robocache_ros.config import (
     why_fixed,
 )
 from robocache_ros.config.kinds import resolution_field, resolution_parameter
+from robocache_ros.config.names import why_unknown
 from robocache_ros.config.parameters import Parameter, Problems
 
 
@@ -90,6 +92,14 @@ class LiveParameters:
             return '; '.join(error.problems)
         return ''
 
+    def unknown(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
+        """Refuse a set with names that there are not, and say what may be meant."""
+        names = [one.name for one in parameters if not self._node.has_parameter(one.name)]
+        flat = _values(self._node)
+        known = [about.name for about in _table(flat)]
+        sentences = [why_unknown(name, flat, known, _types(flat)) for name in names]
+        return _refusal(*sentences, *filter(None, [self.problems(parameters)]))
+
     def _on_set(self, parameters: Sequence[RosParameter]) -> SetParametersResult:
         try:
             config = self._config_of(parameters)
@@ -146,6 +156,41 @@ def _is_right(flat: Mapping[str, Any]) -> bool:
     return True
 
 
+def set_in_any_order(
+    set_together: Callable[[list[RosParameter]], SetParametersResult],
+    parameters: Sequence[RosParameter],
+) -> list[SetParametersResult]:
+    """
+    Set one by one, and what was refused again after the others, until nothing more is taken.
+
+    A file is in the order of the alphabet, and what is wrong beside the old values may be right
+    beside the new ones. Of those that set one name, only the last is tried again.
+    """
+    results = [set_together([one]) for one in parameters]
+    last = {one.name: at for at, one in enumerate(parameters)}
+    refused = [at for at in last.values() if not results[at].successful]
+    before = len(parameters)
+    while 0 < len(refused) < before:
+        before = len(refused)
+        for at in refused:
+            results[at] = set_together([parameters[at]])
+        refused = [at for at in refused if not results[at].successful]
+    return results
+
+
+def answer_in_any_order(node: Node) -> None:
+    """Let the service set_parameters do what the method does; rclpy's sets one by one itself."""
+
+    def answer(request: Any, response: Any) -> Any:
+        parameters = [RosParameter.from_parameter_msg(each) for each in request.parameters]
+        response.results = node.set_parameters(parameters)
+        return response
+
+    for service in node.services:  # there is none without `start_parameter_services`
+        if service.srv_type is SetParameters:
+            service.callback = answer
+
+
 def sort_out_fixed(
     node: Node, parameters: Sequence[RosParameter]
 ) -> tuple[list[RosParameter], SetParametersResult | None]:
@@ -199,12 +244,17 @@ def _overrides(node: Node) -> dict[str, Any]:
     return {name: given.value for name, given in node._parameter_overrides.items()}
 
 
+def _types(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the type of every source by name; none where `sources` is not usable."""
+    try:
+        return source_types(given)
+    except ConfigError:
+        return {}
+
+
 def _table(given: Mapping[str, Any]) -> list[Parameter]:
     """Return the parameters there are; only the common ones where `sources` is not usable."""
-    try:
-        types = source_types(given)
-    except ConfigError:
-        types = {}
+    types = _types(given)
     resolutions = [
         resolution_parameter(source, field)
         for source, _, key in (name.partition('.') for name in given)

@@ -112,6 +112,12 @@ class Aligner:
         self._pending.clear()
         self.last_ns = None
 
+    def give_up_until(self, t_ns: int) -> None:
+        """Drop what waits up to a time: its other half has gone, and this one will not fit it."""
+        while self.head_ns() <= t_ns:
+            self.last_ns = self._pending.pop(0).t_ref_ns
+            self.dropped[Reason.FRAME_CHANGED] += 1
+
     def head_ns(self) -> int:
         """Time of the oldest frame that waits; far in the future if none does."""
         return self._pending[0].t_ref_ns if self._pending else sys.maxsize

@@ -17,8 +17,8 @@ from rcl_interfaces.srv import (
 )
 from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
-from rig import SECOND, START_NS, cloud
-from sensor_msgs.msg import JointState, PointCloud2
+from rig import SECOND, START_NS, cloud, imu
+from sensor_msgs.msg import Imu, JointState, PointCloud2
 from std_msgs.msg import Float32MultiArray, String, UInt8MultiArray
 
 from robocache_ros.codec.table import features_table, voxels_table
@@ -27,8 +27,10 @@ from robocache_ros.config.params_file import read_params_file
 from robocache_ros.node import PreprocessorNode
 from robocache_ros.pipeline import Pipeline
 from robocache_ros.reader import FrameReader
+from robocache_ros.reasons import Reason
 from robocache_ros.ros.outputs import Outputs, schema_qos, to_cloud
 from robocache_ros.ros.params import read_config
+from robocache_ros.samples import VoxelFrame
 from robocache_ros.schema import Schema
 
 NAME = '/preprocessor'
@@ -438,3 +440,118 @@ def test_a_loaded_file_changes_what_differs(rig, remote, tmp_path):
     assert [reason.partition(' is')[0] for reason in refused] == ['lidar.depth']
     rig.wait(lambda: node._running.config.grid.dims[0] == 32, 'the change')
     assert node._running.config.features.target_rate_hz == 20.0
+
+
+RANGES = {
+    'wide': {
+        'voxels.point_cloud_range': [-500.0, -500.0, -50.0, 500.0, 500.0, 50.0],
+        'voxels.voxel_size': 1.0,
+    },
+    'fine': {
+        'voxels.point_cloud_range': [-2.0, -2.0, -1.0, 2.0, 2.0, 1.0],
+        'voxels.voxel_size': 0.002,
+    },
+}
+
+
+@pytest.mark.parametrize('backwards', [False, True])
+@pytest.mark.parametrize(('before', 'after'), [('wide', 'fine'), ('fine', 'wide')])
+def test_a_file_may_be_loaded_in_any_order(rig, remote, before, after, backwards):
+    node = rig.node(**LIDAR, autostart=False, **RANGES[before])
+    values = list(RANGES[after].items())
+    values = dict(reversed(values) if backwards else values)
+    bad = {'features.targets': 0, 'lidar.topic': 'other'}
+    reasons = remote.set(**values, **bad)
+    assert reasons[:2] == ['', '']
+    assert reasons[2].startswith('features.targets must be')
+    assert reasons[3].startswith('lidar.topic is read once')
+    assert read_config(node)[0].voxels.voxel_size[0] == values['voxels.voxel_size']
+
+
+def test_of_one_name_that_is_set_twice_the_last_value_stays(rig):
+    node = rig.node(**LIDAR, autostart=False, **RANGES['wide'])
+    values = (0.002, 2.0)  # the first becomes right after it
+    first, second, extent = node.set_parameters(
+        [
+            *(Parameter('voxels.voxel_size', value=value) for value in values),
+            Parameter(
+                'voxels.point_cloud_range', value=RANGES['fine']['voxels.point_cloud_range']
+            ),
+        ]
+    )
+    assert (first.successful, second.successful, extent.successful) == (False, True, True)
+    assert node.get_parameter('voxels.voxel_size').value == 2.0
+
+
+def test_a_name_there_is_not_is_refused_with_the_one_that_is_meant(rig, remote):
+    node = rig.node(**LIDAR, autostart=False)
+    before = remote.dump()
+    size, alone, camera, none = remote.set(
+        voxels__voxel_siz=0.5, timeout_secs=1.0, camera__grid=[2, 2], weather='fine'
+    )
+    assert size.startswith(
+        'unknown parameter voxels.voxel_siz: did you mean voxels.voxel_size? voxels has '
+    )
+    assert alone == 'unknown parameter timeout_secs: did you mean timeout_sec?'
+    assert camera == 'camera.grid is not in use, because camera is not among sources [lidar]'
+    assert none == 'unknown parameter weather, and none is near'
+    (late,) = remote.set(lidar__fields__intensity__resolution=0.5)
+    assert late.startswith('lidar.fields.intensity.resolution was not given at the start')
+    reason = remote.set_together(timeout_secs=1.0, features__targets=0)
+    assert reason.startswith(f'{alone}; features.targets must be')
+    (inside,) = node.set_parameters([Parameter('timeout_secs', value=1.0)])
+    assert inside.reason == alone
+    assert remote.dump() == before
+
+
+def test_a_publisher_for_a_change_to_come_outlives_the_change_before_it(rig):
+    node = rig.active(**LIDAR)
+    outputs, pipeline = node._outputs, node._running.pipeline
+    node._running.worker.stop()
+    with outputs.prepared(changed(pipeline.config, voxels__dense='float32')):
+        outputs.adapt()  # as the change before it wants it
+    prepared = outputs._optional['voxels/dense']
+    outputs.adapt()
+    assert outputs._optional == {'voxels/dense': prepared}
+    with pytest.raises(RuntimeError, match='no such thing'):  # noqa: SIM117
+        with outputs.prepared(changed(pipeline.config, features__named=True)):
+            raise RuntimeError('no such thing')
+    assert outputs._optional == {'voxels/dense': prepared}
+    with outputs.prepared(pipeline.config):
+        pass
+    outputs.adapt()
+    assert outputs._optional == {}
+
+
+def changed(config, **parameters):
+    named = {name.replace('__', '.'): value for name, value in parameters.items()}
+    return Config.from_mapping({**config.to_mapping(), **named})
+
+
+@pytest.mark.parametrize('stops', ['before', 'after'])
+def test_half_a_frame_does_not_keep_a_stopped_node_from_changing(rig, remote, lidar, stops):
+    given = {'lidar.history_sec': 90.0, 'imu.history_sec': 90.0, 'timeout_sec': 60.0}
+    node, halves = rig.active(sources=['lidar', 'imu'], backend='numpy', **given), []
+    imus = rig.publisher(Imu, '/imu/data')
+    node.subscribe_frames(lambda frame, _: halves.append(type(frame)))
+    rig.settle(node, lidar)
+    rig.settle(node, imus)
+    rig.send(node, 'imu', imus, imu(START_NS - STEP_NS))
+    rig.send(node, 'lidar', lidar, cloud(START_NS))
+    rig.wait(lambda: halves == [VoxelFrame], 'the voxels: features wait for the imu')
+    pipeline, told = node._running.pipeline, rig.collect(String, f'{NAME}/schema')
+    if stops == 'before':
+        node.trigger_deactivate()
+    assert remote.set(voxels__voxel_size=2.0) == ['']
+    if stops == 'after':
+        assert pipeline.config.grid.dims == (16, 16, 4)
+        node.trigger_deactivate()
+    assert pipeline.config.grid.dims == (8, 8, 2)
+    assert pipeline.status(0).outputs['features'].dropped == {Reason.FRAME_CHANGED: 1}
+    node.trigger_activate()
+    for k in (1, 2):
+        rig.send(node, 'imu', imus, imu(START_NS + k * STEP_NS))
+        rig.send(node, 'lidar', lidar, cloud(START_NS + k * STEP_NS))
+    rig.send(node, 'imu', imus, imu(START_NS + 3 * STEP_NS))
+    rig.wait(lambda: len(halves) == 5, 'both halves of the frames since')
+    assert json.loads(told[-1].data)['schema_id'] == pipeline.schema.schema_id
