@@ -64,7 +64,7 @@ class Look:
     def at(cls, node: Node, running: Running, active_since_ns: int | None, glance: bool) -> Look:
         """Look at a node now."""
         now_ns = time.monotonic_ns()
-        status = running.pipeline.status(now_ns)
+        status = _patient(running.pipeline.status(now_ns))
         clock_ahead_ns = int(node.get_clock().now().nanoseconds) - now_ns
         look = cls(node, running, status, now_ns, active_since_ns, clock_ahead_ns, glance)
         if glance:
@@ -118,11 +118,13 @@ class Look:
         source = self.status.sources[name]
         since_ns = max(each.published_since_ns or self.now_ns, self.active_since_ns or self.now_ns)
         grid = self.status.outputs.get('voxels')
+        sole = [one.name for one in config.voxel_sources()] == [name]
+        alone = sole or [one.name for one in config.sources] == [name]
         return SourceFacts(
             name=name,
             topic=each.topic,
             message_type=each.type_name,
-            needed=config.source(name).required or name == config.trigger,
+            needed=config.source(name).required or name == config.trigger or alone,
             publishers=each.publishers,
             other_types=each.other_types,
             elsewhere=() if each.publishers or self.glance else each.elsewhere(),
@@ -149,7 +151,7 @@ class Look:
             deskews=config.deskew.active,
             placement=Placement.of(self.running.pipeline, name, self.status),
             camera=CameraFacts.of(each.source, self.running.inputs.cameras.get(name), self.status),
-            sole=[one.name for one in config.voxel_sources()] == [name],
+            sole=sole,
         )
 
     def transforms(self, transforms: Transforms, growth: Growth) -> TransformFacts:
@@ -221,6 +223,17 @@ class Look:
             moves=name in (config.deskew.imu, config.deskew.odometry),
             behind_sec=0.0 if offset_ms is None else -offset_ms * 1e-3,
         )
+
+
+def _patient(status: PipelineStatus) -> PipelineStatus:
+    """Call no source silent that only pauses, as it does between two bursts."""
+    sources = {
+        name: replace(source, state='ok')
+        if source.state == 'silent' and not source.missed
+        else source
+        for name, source in status.sources.items()
+    }
+    return replace(status, sources=sources)
 
 
 def troubled(status: PipelineStatus, verdicts: Mapping[str, list[Verdict]]) -> list[str]:

@@ -79,7 +79,8 @@ def _dropping(facts: OutputFacts) -> list[Verdict]:
 
 def _because(reason: Reason, facts: OutputFacts) -> str:
     if reason in _FOR_A_SOURCE and facts.short:
-        return f'{_blame(facts)} {reason.fix}'
+        by_clock = all(_is_behind(short, facts) for short in facts.short)
+        return _blame(facts) if by_clock else f'{_blame(facts)} {reason.fix}'
     absent = facts.absent
     if reason is Reason.FRAME_NO_CLOUD:  # sources are not counted one by one
         absent = tuple(source for source in facts.clouds if source in facts.told)
@@ -158,9 +159,14 @@ def _blame(facts: OutputFacts) -> str:
     return ' '.join(_why_short(short, facts) for short in facts.short)
 
 
+def _is_behind(short: Short, facts: OutputFacts) -> bool:
+    """Whether even the quickest messages of a source come too late."""
+    return short.late > 0 and short.behind_sec > facts.timeout_sec
+
+
 def _why_short(short: Short, facts: OutputFacts) -> str:
     name = short.source
-    if short.late and short.behind_sec > facts.timeout_sec:
+    if _is_behind(short, facts):
         return (
             f'every message of {name} comes over {seconds(short.behind_sec)} later than those of '
             f'{facts.reference} of the same time, and timeout_sec is {facts.timeout_sec:g}: its '

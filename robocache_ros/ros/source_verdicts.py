@@ -45,7 +45,7 @@ class SourceFacts:
     name: str
     topic: str
     message_type: str
-    needed: bool  # no output without it
+    needed: bool  # some output has nothing without it
     publishers: int
     other_types: tuple[str, ...]
     elsewhere: tuple[str, ...]  # topics that do carry this type

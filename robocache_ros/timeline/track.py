@@ -26,7 +26,7 @@ _MAX_RATE_HZ = {'pointcloud2': 120, 'laser_scan': 120, 'image': 240, 'compressed
 _MAX_RATE_OF_OTHERS_HZ = 2000
 _PERIODS_KEPT = 32
 _SILENT_PERIODS = 3
-# From when on a source is called silent, which is no reason not to wait for it: see `is_missed`.
+# See `is_missed`.
 _MISSED_STEPS = 5
 _MISSED_LEAST_NS = 1_000_000_000
 _MISSED_MOST_NS = 10_000_000_000
@@ -95,6 +95,7 @@ class SourceStatus:
     agreement: tuple[float, float] | None
     state: str  # unheard, ok, silent or other_epoch
     span_ns: int = 0  # from the oldest to the newest sample in the ring buffer
+    missed: bool = False  # whether it is silent for so long that somebody should know
 
 
 class Track:
@@ -241,7 +242,7 @@ class Track:
             state = 'unheard'
         elif self.epoch != epoch:
             state = 'other_epoch'
-        elif self.is_missed(now_ns):
+        elif self.is_silent(now_ns):
             state = 'silent'
         return SourceStatus(
             received=self.received,
@@ -262,4 +263,5 @@ class Track:
             agreement=self.agreement,
             state=state,
             span_ns=int(self.ring.times[-1] - self.ring.times[0]) if len(self.ring) else 0,
+            missed=self.is_missed(now_ns),
         )

@@ -120,6 +120,22 @@ def test_silence_is_three_periods_of_a_slow_source():
     assert drive.status(5000).sources['imu'].state == 'silent'
 
 
+def test_a_pause_between_bursts_is_no_silence_that_somebody_should_know_of():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(0, 10, 20, 400, 410, 420, 800)
+    source = drive.status(1799).sources['imu']
+    assert (source.state, source.missed) == ('silent', False)  # a second at least
+    assert not drive.status(2699).sources['imu'].missed
+    assert drive.status(2700).sources['imu'].missed  # since 800 + 5 x 380
+
+
+def test_after_an_outage_of_any_length_a_silence_is_known_within_ten_seconds():
+    drive = Drive(make_pipeline(sources=['lidar', 'imu']))
+    drive.imu(0, 10, 20, 600_000, 600_010)
+    assert not drive.status(610_009).sources['imu'].missed
+    assert drive.status(610_010).sources['imu'].missed
+
+
 def test_a_required_source_is_waited_for_and_its_absence_drops_the_frame():
     drive = Drive(make_pipeline(sources=['lidar', 'camera'], camera__required=True))
     drive.push('lidar', 100, POINT)

@@ -138,6 +138,7 @@ class Rig:
             return None
 
         self.wait(self.own.get_publishers_info_by_topic('/diagnostics').__len__, '/diagnostics')
+        node._diagnostics._shown.clear()  # so that a level that goes down is shown at once
         node._diagnose()
         return self.wait(ours, 'the diagnostics')
 

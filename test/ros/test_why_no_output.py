@@ -29,6 +29,8 @@ from sensor_msgs.msg import Imu, PointCloud2
 
 from robocache_ros.reasons import Reason
 from robocache_ros.ros import source_verdicts
+from robocache_ros.ros.diagnostics import Part
+from robocache_ros.ros.verdicts import Level, Verdict
 
 OK, WARN, ERROR = 0, 1, 2
 PERIOD_NS = SECOND // 10
@@ -196,6 +198,22 @@ def short(stamp_ns):
     return message
 
 
+def test_a_level_goes_up_at_once_and_down_after_it_has_held_for_a_tick(rig):
+    diagnostics = rig.active(sources=['lidar'])._diagnostics
+
+    def shown(severity, tick=True):
+        part = Part('source lidar', [Verdict(Level(severity), '')], {}, well=not severity)
+        (steady,) = diagnostics._steady([part], tick)
+        diagnostics._shown['source lidar'] = steady
+        return steady.level
+
+    diagnostics._shown.clear()
+    assert [shown(level) for level in (OK, ERROR, WARN, WARN, OK)] == [0, 2, 2, 1, 1]
+    assert shown(WARN, tick=False) == WARN  # so it has not held
+    assert [shown(level) for level in (OK, OK)] == [1, 0]
+    assert shown(ERROR, tick=False) == ERROR
+
+
 @pytest.mark.parametrize(
     ('make', 'reason'),
     [(lambda _: cloud(0), Reason.STAMP_UNSET), (short, Reason.CLOUD_SIZE)],
@@ -223,7 +241,7 @@ def test_a_required_source_that_falls_silent_is_named_by_itself_and_by_the_outpu
     rig.settle(node, lidar, turns)
     for n in range(3):
         rig.send(node, 'imu', turns, imu(START_NS + n * SECOND // 100))
-    rig.wait(lambda: states(node)['imu'] == 'silent', 'the silence')
+    rig.wait(lambda: missed(node, 'imu'), 'the silence')
     for n in range(1, 4):
         rig.send(node, 'lidar', lidar, cloud(START_NS + n * SECOND))
         rig.wait(partial(lost_features, node, n), f'frame {n} to be given up')
@@ -241,9 +259,8 @@ def test_a_required_source_that_falls_silent_is_named_by_itself_and_by_the_outpu
     assert f'(frame_required): {Reason.FRAME_REQUIRED.what} Away: imu. ' in sentence
 
 
-def states(node):
-    sources = node._running.pipeline.status(time.monotonic_ns()).sources
-    return {name: source.state for name, source in sources.items()}
+def missed(node, source):
+    return node._running.pipeline.status(time.monotonic_ns()).sources[source].missed
 
 
 def lost_features(node, count):
@@ -292,6 +309,33 @@ def test_while_the_time_of_a_simulation_stands_still_the_node_says_so(rig):
             'bag play --clock`, or set use_sim_time: false.'
         ),
     )
+
+
+def test_messages_without_a_time_of_arrival_are_told_with_the_silent_clock(rig):
+    node = rig.active(sources=['lidar'], lidar__stamp='receive', use_sim_time=True)
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    rig.settle(node, lidar)
+    rig.send(node, 'lidar', lidar, cloud(START_NS))
+    reason = Reason.CLOCK_UNSET
+    sentence = told(rig.diagnose(node)['source lidar'])[1]
+    assert sentence.endswith(f' s were dropped, clock_unset. {reason.what} {reason.fix}')
+
+
+def test_clouds_without_points_are_named_by_the_source_and_by_the_grid(rig):
+    node = rig.active(sources=['lidar'])
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    rig.settle(node, lidar)
+    for n in range(2):
+        rig.send(node, 'lidar', lidar, cloud(START_NS + n * PERIOD_NS, []))
+    outputs = node._running.worker.outputs
+    rig.wait(lambda: [outputs[o].messages for o in outputs] == [2, 2], 'the frames')
+    statuses = rig.diagnose(node)
+    severity, sentence = told(statuses['source lidar'])
+    assert severity == WARN
+    assert sentence.startswith('Its clouds have no points, in 2 clouds of the last ')
+    severity, sentence = told(statuses['output voxels'])
+    assert severity == WARN
+    assert 'no cloud in them has a point. lidar: Its clouds have no points, in 2 ' in sentence
 
 
 def test_stamps_of_another_time_than_the_clock_are_told_by_the_node(rig):
