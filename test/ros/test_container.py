@@ -74,25 +74,10 @@ COMPONENTS = """
             super().__init__(**kwargs)
             self.destroy_node()
 
-    class Consumer(Node):
-        def __init__(self, **kwargs):
-            super().__init__('consumer', **kwargs)
-            self.got = []
-            self._search = self.create_timer(0.05, self._look)
-
-        def _look(self):
-            for node in self.executor.get_nodes():
-                if node.get_fully_qualified_name() == '/preprocessor':
-                    self._frames = node.subscribe_frames(self._on_frame)
-                    self._search.cancel()
-
-        def _on_frame(self, frame, schema):
-            self.got.append(frame)
-
     def no_node(**kwargs):
         return 'a string'
 """
-NAMES = ('Plain', 'Broken', 'Leaving', 'Clinging', 'Leaver', 'Stillborn', 'Consumer', 'no_node')
+NAMES = ('Plain', 'Broken', 'Leaving', 'Clinging', 'Leaver', 'Stillborn', 'Policy', 'no_node')
 
 
 @pytest.fixture
@@ -106,7 +91,11 @@ def registered(tmp_path, monkeypatch):
     info.mkdir()
     (info / 'METADATA').write_text('Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n')
     (info / 'entry_points.txt').write_text('[rclpy_components]\n' + '\n'.join(lines))
-    (tmp_path / 'acme_components.py').write_text(textwrap.dedent(COMPONENTS))
+    guide = (ROOT / 'docs' / 'composition.md').read_text()
+    policy = re.search(r'```python\n([^`]*class Policy.*?)```', guide, re.DOTALL)[1]
+    acts = 'acted = []\n\ndef act(*given):\n    acted.append(given)\n'
+    program = f'{textwrap.dedent(COMPONENTS)}\n{policy}\n{acts}'
+    (tmp_path / 'acme_components.py').write_text(program)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     sys.modules.pop('acme_components', None)
@@ -336,15 +325,27 @@ def test_a_component_that_destroys_itself_is_listed_and_can_be_unloaded(rig, con
     assert asked.load('acme::Leaver').full_node_name == '/leaver'
 
 
-def test_a_component_gets_the_frames_of_another_by_reference(rig, container, asked):
-    preprocessor = loaded(container, asked.load(parameters=LIDAR))
-    consumer = loaded(container, asked.load('acme::Consumer'))
-    rig.wait(lambda: hasattr(consumer, '_frames'), 'the consumer to find the preprocessor')
-    points = rig.publisher(PointCloud2, 'lidar/points')
-    rig.wait(lambda: preprocessor.lifecycle_state == 'active', 'the node to start')
-    rig.settle(preprocessor, points)
-    points.publish(cloud(START_NS))
-    rig.wait(lambda: len(consumer.got) == 2, 'voxels and features')
+def test_the_policy_of_the_guide_gets_frames_also_of_a_node_that_is_loaded_anew(
+    rig, container, asked
+):
+    threads = threading.active_count()
+    policy = asked.load('acme::Policy')
+    acted = sys.modules['acme_components'].acted
+    points = rig.publisher(PointCloud2, '/robot1/lidar/points')
+    for number in (1, 2):
+        answer = asked.load(parameters=LIDAR, node_namespace='/robot1')
+        preprocessor = loaded(container, answer)
+        rig.wait(lambda p=preprocessor: p.lifecycle_state == 'active', 'the node to start')
+        rig.wait(lambda p=preprocessor: p._consumers._all, 'the policy to find it')
+        rig.settle(preprocessor, points)
+        points.publish(cloud(START_NS))
+        rig.wait(lambda n=number: len(acted) == n, 'the policy to act')
+        assert asked.unload(answer.unique_id).success
+    values, valid, names = acted[-1]
+    assert values.shape[1] == len(names)
+    assert not valid.flags.writeable
+    assert asked.unload(policy.unique_id).success
+    assert threading.active_count() == threads
 
 
 def test_nodes_are_loaded_and_unloaded_while_messages_pour_in(rig, container, asked, capfd):
