@@ -161,16 +161,19 @@ def _blame(facts: OutputFacts) -> str:
 
 def _is_behind(short: Short, facts: OutputFacts) -> bool:
     """Whether even the quickest messages of a source come too late."""
-    return short.late > 0 and short.behind_sec > facts.timeout_sec
+    return short.behind_sec > (facts.timeout_sec if short.late else short.max_gap_sec)
 
 
 def _why_short(short: Short, facts: OutputFacts) -> str:
     name = short.source
     if _is_behind(short, facts):
+        limit = f'timeout_sec is {facts.timeout_sec:g}'
+        if not short.late:
+            limit = f'its max_gap_sec is {short.max_gap_sec:g}'
         return (
             f'every message of {name} comes over {seconds(short.behind_sec)} later than those of '
-            f'{facts.reference} of the same time, and timeout_sec is {facts.timeout_sec:g}: its '
-            f'clock may be behind. Synchronise the clocks, or set {name}.time_offset_sec.'
+            f'{facts.reference} of the same time, and {limit}: its clock may be behind. '
+            f'Synchronise the clocks, or set {name}.time_offset_sec.'
         )
     if short.late:
         needed = seconds(short.delay_sec + short.period_sec)

@@ -561,6 +561,12 @@ def test_a_source_that_is_late_by_its_clock_alone_is_told_to_set_it():
         'those of lidar of the same time, and timeout_sec is 0.1: its clock may be behind. '
         'Synchronise the clocks, or set imu.time_offset_sec.'
     )
+    image = LATE._replace(late=0, behind_sec=0.5)
+    verdict = judge_output(replace(FLOWING, recent=recent, short=[image]))
+    assert ' and its max_gap_sec is 0.2: its clock may be behind. ' in verdict.sentence
+    skipped = Counter({'dropped.frame_timeout': 48})
+    verdict = judge_output(replace(FLOWING, recent=skipped, short=[late]))
+    assert verdict.sentence.endswith('or set imu.time_offset_sec.')  # not to wait for longer
     within = LATE._replace(behind_sec=0.05)
     verdict = judge_output(replace(FLOWING, recent=recent, short=[within]))
     assert 'find out what delays imu' in verdict.sentence
