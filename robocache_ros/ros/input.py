@@ -194,7 +194,7 @@ class Input:
             return stamp_ns(message.header)
         now_ns = self._node.get_clock().now().nanoseconds
         if now_ns == 0:
-            raise Rejected(Reason.CLOCK_UNSET, 'the time of arrival is zero')
+            raise Rejected(Reason.CLOCK_UNSET, 'use_sim_time is set, and /clock is silent')
         return int(now_ns)
 
     def _tell(self, reason: Reason | None, sentence: str) -> None:

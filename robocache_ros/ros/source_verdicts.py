@@ -316,7 +316,8 @@ def _bare(facts: SourceFacts) -> Iterator[Verdict]:
         ),
         strict=True,
     ):
-        if _mostly(reason, facts):
+        said_by_output = facts.sole and reason is Reason.CLOUD_OUT_OF_RANGE
+        if _mostly(reason, facts) and not said_by_output:
             count = facts.recent[f'note.{reason.key}']
             yield Verdict(
                 Level.WARN,

@@ -259,6 +259,8 @@ def test_clouds_that_fill_no_voxel_are_told_at_their_source(reason, sentence):
     assert verdict == (Level.WARN, sentence + reason.fix, reason.key)
     assert verdict.kind in source_verdicts.USED_ANYWAY
     some = Counter({'received': 50, f'note.{reason.key}': 20})
+    alone = judged(HEALTHY, sole=True, recent=recent)  # the output tells of the range then
+    assert (alone.level == Level.OK) == (reason is Reason.CLOUD_OUT_OF_RANGE)
     assert judged(HEALTHY, recent=some).level == Level.OK
 
 

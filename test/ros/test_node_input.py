@@ -55,7 +55,7 @@ def test_with_stamp_receive_the_time_is_the_arrival_by_the_ros_clock(rig):
 def test_with_stamp_receive_and_a_silent_clock_there_is_no_time_to_give(rig, capfd):
     robot = Robot(rig, imu__stamp='receive', use_sim_time=True)
     rig.send(robot.node, 'imu', robot.imu, imu(START_NS))
-    assert drops(rig, robot.node, 'imu') == {'dropped.stamp_unset': 1}
+    assert drops(rig, robot.node, 'imu') == {'dropped.clock_unset': 1}
     assert '/clock is silent' in capfd.readouterr().err
     clock = rig.publisher(Clock, '/clock')
     rig.wait(clock.get_subscription_count, 'the clock to be heard')
