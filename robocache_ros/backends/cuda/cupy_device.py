@@ -75,10 +75,12 @@ def probe(device_id: int) -> None:
 
 def _has_no_driver() -> bool:
     """Whether that is known without CuPy, whose import would be a third of the start of a node."""
-    if 'cupy' in sys.modules or importlib.util.find_spec('cupy') is None:
-        return False
     try:
+        if 'cupy' in sys.modules or importlib.util.find_spec('cupy') is None:
+            return False
         ctypes.CDLL('libcuda.so.1')
+    except ImportError:  # as some finders say that there is none
+        return False
     except OSError:
         return True
     return False
