@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from robocache_ros.backends import abandoned
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_AWAKE_SEC = 0.5
 _ERRORS_LOGGED = 5
 _ERRORS_IN_A_ROW = 100
 _MIXED_NUMBERS = 'Sequence should be of same type'  # as rcl says it
@@ -48,6 +50,7 @@ def run(make_node: Callable[[], Any], args: Sequence[str] | None = None) -> int:
     try:
         rclpy.init(args=None if args is None else list(args))
         node = make_node()
+        _keep_awake(node)
         executor = _Executor()
     except Exception as error:
         if not stopped:  # else: interrupted halfway, when ROS reports all kinds of errors
@@ -97,6 +100,17 @@ def _signals() -> list[int]:
     for number in _SIGNALS:
         signal.signal(number, lambda received, _: stopped.append(received))
     return stopped
+
+
+def _keep_awake(node: Any) -> None:
+    """
+    Let the executor look around twice a second.
+
+    Now and then (1 in 20) a signal does not wake it: without this a node that hears nothing would
+    sleep on until something arrives.
+    """
+    clock = Clock(clock_type=ClockType.STEADY_TIME)
+    node.create_timer(_AWAKE_SEC, lambda: None, clock=clock)
 
 
 def _spin(executor: SingleThreadedExecutor, node: Any, stopped: list[int]) -> None:

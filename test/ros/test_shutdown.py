@@ -207,6 +207,28 @@ def test_a_network_and_a_consumer_that_hang_do_not_keep_the_process_from_ending(
     assert ended_well(process, since)
 
 
+ASLEEP = """
+import functools, sys
+import rclpy
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from robocache_ros.ros.process import run
+# So that nothing wakes the executor, which happens with the handlers of rclpy now and then.
+rclpy.init = functools.partial(rclpy.init, signal_handler_options=SignalHandlerOptions.NO)
+class Quiet(Node):
+    autostart_failed = False
+sys.exit(run(lambda: Quiet('quiet', start_parameter_services=False)))
+"""
+
+
+def test_a_signal_that_wakes_nobody_ends_a_node_that_has_nothing_to_do(rig, start_process):
+    process = start_process(sys.executable, '-c', ASLEEP)
+    rig.wait(lambda: 'quiet' in rig.own.get_node_names(), 'the node', DEADLINE_SEC)
+    since = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert ended_well(process, since)
+
+
 IMPATIENT = """
 import os, signal, sys, threading
 import robocache_ros.node
