@@ -189,7 +189,9 @@ def test_a_lidar_whose_frame_nobody_knows_is_told_with_the_next_diagnostics(rig)
     )
     assert values(status)['extrinsic'] == '/tf'
     assert values(status)['deskew'] == 'off (not configured)'
-    assert values(statuses['output voxels'])['dropped.frame_no_cloud'] == '1'
+    voxels = statuses['output voxels']
+    assert values(voxels)['dropped.frame_no_cloud'] == '1'
+    assert ' Away: lidar. lidar: 1 cloud of the last ' in voxels.message
 
 
 def test_transforms_put_clouds_into_the_grid_and_are_counted(rig, capfd):

@@ -25,10 +25,11 @@ from rig import (
     level,
     values,
 )
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Imu, PointCloud2
 
 from robocache_ros.reasons import Reason
-from robocache_ros.ros import source_verdicts
+from robocache_ros.ros import source_verdicts, verdicts
 from robocache_ros.ros.diagnostics import Part
 from robocache_ros.ros.verdicts import Level, Verdict
 
@@ -51,6 +52,16 @@ def test_without_a_publisher_the_source_and_every_output_say_so(rig):
     assert told(statuses['source lidar']) == (ERROR, sentence)
     assert told(statuses['output voxels']) == (ERROR, STARVED + sentence)
     assert told(statuses['output features']) == (ERROR, STARVED + sentence)
+
+
+def test_with_a_rate_the_outputs_repeat_what_the_only_source_says(rig):
+    node = rig.active(sources=['lidar'], trigger='rate')
+    statuses = rig.diagnose(node)
+    severity, sentence = told(statuses['source lidar'])
+    assert severity == ERROR
+    for output in ('output voxels', 'output features'):
+        starved = f'Nothing to send: no source delivers. lidar: {sentence}'
+        assert told(statuses[output]) == (ERROR, starved)
 
 
 OVERRIDE = 'qos_overrides./lidar/points.subscription.'
@@ -256,7 +267,8 @@ def test_a_required_source_that_falls_silent_is_named_by_itself_and_by_the_outpu
     severity, sentence = told(statuses['output features'])
     assert severity == ERROR
     assert sentence.startswith('3 frames of the last ')
-    assert f'(frame_required): {Reason.FRAME_REQUIRED.what} Away: imu. ' in sentence
+    needed = f'(frame_required): {Reason.FRAME_REQUIRED.what} Away: imu. imu: Silent for '
+    assert needed in sentence
 
 
 def missed(node, source):
@@ -319,6 +331,22 @@ def test_messages_without_a_time_of_arrival_are_told_with_the_silent_clock(rig):
     reason = Reason.CLOCK_UNSET
     sentence = told(rig.diagnose(node)['source lidar'])[1]
     assert sentence.endswith(f' s were dropped, clock_unset. {reason.what} {reason.fix}')
+
+
+def test_while_the_clock_stands_and_sources_go_on_the_node_says_so(rig, monkeypatch):
+    monkeypatch.setattr(verdicts, '_STILL_SEC', 0.0)
+    node = rig.active(sources=['lidar'], use_sim_time=True)
+    clock, lidar = rig.publisher(Clock, '/clock'), rig.publisher(PointCloud2, 'lidar/points')
+    rig.settle(node, lidar)
+    rig.wait(clock.get_subscription_count, 'the clock to be heard')
+    clock.publish(Clock(clock=cloud(START_NS).header.stamp))
+    rig.wait(lambda: node.get_clock().now().nanoseconds, 'the time')
+    rig.diagnose(node)
+    assert 'stood still' not in told(rig.diagnose(node)['node'])[1]  # as the sources do
+    rig.send(node, 'lidar', lidar, cloud(START_NS))
+    severity, sentence = told(rig.diagnose(node)['node'])
+    assert severity == WARN
+    assert sentence.startswith('/clock has stood still for ')
 
 
 def test_clouds_without_points_are_named_by_the_source_and_by_the_grid(rig):
@@ -385,6 +413,19 @@ def test_a_source_whose_clock_is_off_tells_by_how_much(rig):
     rig.send(node, 'imu', turns, imu(START_NS + 900 * SECOND // 1000))  # too little to warn
     found = values(rig.diagnose(node)['source imu'])
     assert 0 < float(found['clock_offset_ms']) < 900  # less what lay between the two
+
+
+def test_a_source_whose_clock_is_behind_is_not_blamed_for_its_delay(rig):
+    node = rig.active(sources=['lidar', 'imu'])
+    lidar = rig.publisher(PointCloud2, 'lidar/points')
+    turns = rig.publisher(Imu, 'imu/data')
+    rig.settle(node, lidar, turns)
+    for n in range(3):
+        rig.send(node, 'imu', turns, imu(START_NS + n * PERIOD_NS - SECOND // 2))
+        rig.send(node, 'lidar', lidar, cloud(START_NS + n * PERIOD_NS))
+    rig.wait(lambda: node._running.worker.outputs['features'].messages == 3, 'the frames')
+    sentence = told(rig.diagnose(node)['output features'])[1]
+    assert 'its clock may be behind. Synchronise the clocks, or set imu.time_of' in sentence
 
 
 def test_a_change_of_level_is_published_at_once_and_nothing_else_is(rig, monkeypatch):
