@@ -325,17 +325,24 @@ def test_depth_with_parameters_that_mean_nothing_is_corrupt(a, b):
 
 
 def calls_of(run):
-    """How many functions a call calls, those in C included."""
-    seen = []
-    sys.setprofile(lambda *event: seen.append(event))
-    try:
-        run()
-    finally:
-        sys.setprofile(None)
-    return len(seen)
+    """How many functions a call calls, those in C included: the least, as others may end then."""
+    counts = []
+    for _ in range(5):
+        seen = []
+        sys.setprofile(lambda *event, seen=seen: seen.append(event))
+        try:
+            run()
+        finally:
+            sys.setprofile(None)
+        counts.append(len(seen))
+    return min(counts)
 
 
-@pytest.mark.parametrize('data', [flat_jpeg(), GREY, struct.pack('<iff', 0, 1, 0) + DEEP])
+@pytest.mark.parametrize(
+    'data',
+    [flat_jpeg(), GREY, struct.pack('<iff', 0, 1, 0) + DEEP],
+    ids=['jpeg', 'png', 'depth'],
+)
 def test_header_is_read_at_the_same_cost_whatever_follows_it(data):
     text = '32FC1; compressedDepth' if data[0] == 0 else ''
     small, large = packed(data, text), packed(data + bytes(2**25), text)
