@@ -69,5 +69,5 @@ def _grey(values: AnyArray, order: str) -> AnyArray:
     """Grey of colours uint8 [height, width, n]: uint8 [height, width, 1]."""
     sums = np.full(values.shape[:2], 8192, np.uint32)
     for colour, weight in _GREY.items():
-        sums += values[..., order.index(colour)] * np.uint32(weight)
+        sums += values[..., order.index(colour)].astype(np.uint32) * np.uint32(weight)
     return (sums >> np.uint32(14)).astype(np.uint8)[..., None]
