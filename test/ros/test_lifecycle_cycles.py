@@ -61,7 +61,7 @@ def used_of_the_process():
 def is_of_coverage(one):
     """Whether an object is what coverage.py keeps of each thread there ever was."""
     owner = one.__self__ if isinstance(one, MethodType) else one
-    return type(owner).__module__.partition('.')[0] == 'coverage'
+    return str(type(owner).__module__).partition('.')[0] == 'coverage'
 
 
 def threads():
