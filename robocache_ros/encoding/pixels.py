@@ -8,11 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robocache_ros.backends.paint_rule import GREY, GREY_HALF, GREY_SHIFT
 from robocache_ros.codec.image import ImageView
 from robocache_ros.reasons import Reason, Rejected
 from robocache_ros.samples import AnyArray
-
-_GREY = {'r': 4899, 'g': 9617, 'b': 1868}  # BT.601 in steps of 2^-14, as for the grid of means
 
 
 class Pixels(NamedTuple):
@@ -67,7 +66,7 @@ def _halved(image: ImageView) -> AnyArray:
 
 def _grey(values: AnyArray, order: str) -> AnyArray:
     """Grey of colours uint8 [height, width, n]: uint8 [height, width, 1]."""
-    sums = np.full(values.shape[:2], 8192, np.uint32)
-    for colour, weight in _GREY.items():
+    sums = np.full(values.shape[:2], GREY_HALF, np.uint32)
+    for colour, weight in GREY.items():
         sums += values[..., order.index(colour)].astype(np.uint32) * np.uint32(weight)
-    return (sums >> np.uint32(14)).astype(np.uint8)[..., None]
+    return (sums >> np.uint32(GREY_SHIFT)).astype(np.uint8)[..., None]
