@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
 
 from robocache_ros.codec.camera import Camera, DoubleArray
-from robocache_ros.codec.cloud import Origin, View
+from robocache_ros.codec.cloud import RGB, Origin, View, fields_of
 from robocache_ros.codec.compressed import Picture
 from robocache_ros.config import Config, ConfigError, ImageSource
 from robocache_ros.motion.pose import Pose, inverse, matrices
@@ -111,17 +111,17 @@ class Painter:
                 yield shot
 
     def sights(
-        self, moment: Moment, found: Found, placed: Placed
+        self, moment: Moment, shots: Iterable[Shot], placed: Placed
     ) -> tuple[Sequence[Sight], Trouble]:
-        """Return how images see a placed cloud, and what keeps others from it."""
+        """Return how images, its shots, see a placed cloud, and what keeps others from it."""
         sights = []
         trouble: Trouble = {track.config.name: Counter() for track in self._painting()}
-        shots = {shot.track.config.name: shot for shot in self.shots(found)}
+        by_camera = {shot.track.config.name: shot for shot in shots}
         for name, notes in trouble.items():
             try:
-                if name not in shots:
+                if name not in by_camera:
                     raise Rejected(Reason.PAINT_NO_IMAGE, '')
-                sight = self._sight(moment, shots[name], placed.counts_from, notes)
+                sight = self._sight(moment, by_camera[name], placed.counts_from, notes)
             except Rejected as rejected:
                 notes[rejected.reason] += 1
             else:
@@ -172,17 +172,14 @@ class Painter:
         """Which of its fields, of those that somebody asks for, a camera paints."""
         source = track.config
         assert isinstance(source, ImageSource)
-        return tuple(
-            name
-            for name in source.paint or ()
-            if self._asked.intersection(('r', 'g', 'b') if name == 'rgb' else (name,))
-        )
+        paints = source.paint or ()
+        return tuple(name for name in paints if self._asked.intersection(fields_of([name])))
 
 
 def _check_colours(picture: Picture, paints: tuple[str, ...]) -> None:
     """Raise Rejected unless an image has what it is to paint."""
     small = picture.format.bayer and min(picture.width, picture.height) < 2
-    if small or ('rgb' in paints and picture.format.code == 'f4'):
+    if small or (RGB in paints and picture.format.code == 'f4'):
         raise Rejected(Reason.PAINT_ENCODING, '')
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from robocache_ros.assembly import Assembler, CloudPick, Selection, Window
 from robocache_ros.config import Config, ImageSource
 from robocache_ros.motion_sources import Moment, MotionSources
-from robocache_ros.painting import Painter
+from robocache_ros.painting import Painter, Shot
 from robocache_ros.placing import Placed, Placer
 from robocache_ros.reasons import Reason
 from robocache_ros.samples import IntArray, Vector
@@ -52,9 +52,13 @@ class Selector:
         windows = []
         if grid:
             self._motion.watch_bias(ready.t_ref_ns)
-            shots_ns = [shot.t_ns for cloud in clouds for shot in self._painter.shots(cloud)]
+            shots = [list(self._painter.shots(cloud)) for cloud in clouds]
+            shots_ns = [shot.t_ns for some in shots for shot in some]
             moment = self._motion.moment(ready.t_ref_ns, frame_id, clouds, shots_ns)
-            picks = [self._painted(moment, cloud) for cloud in clouds]
+            picks = [
+                self._painted(moment, cloud, some)
+                for cloud, some in zip(clouds, shots, strict=True)
+            ]
         else:
             targets = self._assembler.targets_ns(ready.t_ref_ns)
             windows = [
@@ -101,13 +105,13 @@ class Selector:
             cloud = self._assembler.with_constants(cloud, moment.t_ref_ns - found.t_ns)
         return CloudPick(found.source, found.t_ns, found.snapshot, cloud, notes, moment.used)
 
-    def _painted(self, moment: Moment, found: Found) -> CloudPick:
+    def _painted(self, moment: Moment, found: Found, shots: Sequence[Shot]) -> CloudPick:
         """Put a cloud where it belongs, with the images that see it there."""
         placed = self._placer.place(moment, found)
         pick = self._pick(moment, found, placed)
         if pick.cloud is None:
             return pick
-        sights, trouble = self._painter.sights(moment, found, placed)
+        sights, trouble = self._painter.sights(moment, shots, placed)
         return replace(pick, sights=sights, trouble=trouble)
 
     def _window(self, track: Track, targets_ns: IntArray, frame_id: str) -> Window:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -31,6 +31,12 @@ COLOURS = ('r', 'g', 'b')
 _PACKED = ('rgb', 'rgba')  # fields of 4 bytes a point: in a little-endian message b, g, r, a
 
 _NO_BYTES = np.empty(0, np.uint8)
+
+
+def fields_of(paints: Iterable[str]) -> tuple[str, ...]:
+    """Names of the fields that are painted: `rgb` stands for three."""
+    names = (COLOURS if paint == RGB else (paint,) for paint in paints)
+    return tuple(name for some in names for name in some)
 
 
 class Transform(NamedTuple):
@@ -125,8 +131,7 @@ class View(NamedTuple):
     @property
     def fields(self) -> tuple[str, ...]:
         """Names of the fields that it paints."""
-        names = (COLOURS if paint == RGB else (paint,) for paint in self.paints)
-        return tuple(name for some in names for name in some)
+        return fields_of(self.paints)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from robocache_ros.codec.cloud import fields_of
 from robocache_ros.config.encoder import EncoderConfig
 from robocache_ros.config.fields_source import FieldsSource, source_class
 from robocache_ros.config.message_types import IMU, MESSAGE_TYPES, ODOMETRY, MessageType
@@ -225,8 +226,7 @@ class ImageSource(SourceConfig):
     @property
     def painted(self) -> tuple[str, ...]:
         """Names of the point fields that the camera paints: `rgb` are three."""
-        names = self.paint or ()
-        return tuple(f for name in names for f in (('r', 'g', 'b') if name == 'rgb' else (name,)))
+        return fields_of(self.paint or ())
 
     @property
     def camera_info_topic(self) -> str:
